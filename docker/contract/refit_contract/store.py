@@ -1,0 +1,203 @@
+"""Objects by URI: `s3://bucket/key` through the S3 protocol, `file:///path` without it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from refit_contract.errors import BadInputError, InputChangedError, StoreUnavailableError
+from refit_contract.spec import Artifact
+
+_CHUNK = 1 << 20
+_CHANGED = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "PreconditionFailed", "404", "412"})
+
+
+class Store:
+    """Reads and writes whole objects.
+
+    All methods raise InputChangedError when an object is missing or is not the one
+    that was asked for, StoreUnavailableError when the store fails, and BadInputError
+    for a URI that is neither `s3://bucket/key` nor `file:///path`.
+    """
+
+    def __init__(self, *, env: Mapping[str, str] | None = None) -> None:
+        """Connect lazily, with AWS_ENDPOINT_URL_S3 and the AWS credentials in `env`."""
+        self._s3 = _S3(env=os.environ if env is None else env)
+        self._files = _Files()
+
+    def read(self, uri: str) -> bytes:
+        """Return the object's content; meant for small objects."""
+        backend, bucket, key = self._open(uri)
+        return b"".join(backend.read(bucket, key, etag="", version=""))
+
+    def download(self, artifact: Artifact, path: Path) -> Path:
+        """Stream `artifact` to `path` and return `path`.
+
+        Reads the very version or ETag that the artifact names, and checks its size and
+        digest where known.
+        """
+        backend, bucket, key = self._open(artifact.uri)
+        digest, size = hashlib.sha256(), 0
+        with path.open("wb") as file:
+            for chunk in backend.read(bucket, key, etag=artifact.etag, version=artifact.version):
+                digest.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+        found = f"sha256:{digest.hexdigest()}"
+        if artifact.digest and artifact.digest != found:
+            raise InputChangedError(
+                f"{artifact.uri} has digest {found}, the spec names {artifact.digest}; "
+                "start a new run with the object as it is now"
+            )
+        if artifact.bytes >= 0 and artifact.bytes != size:
+            raise InputChangedError(
+                f"{artifact.uri} has {size} bytes, the spec names {artifact.bytes}; "
+                "start a new run with the object as it is now"
+            )
+        return path
+
+    def upload(self, path: Path, uri: str) -> Artifact:
+        """Write the file `path` to `uri` and return it with digest and size."""
+        backend, bucket, key = self._open(uri)
+        with path.open("rb") as file:
+            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        backend.write(bucket, key, path)
+        return Artifact(uri=uri, digest=digest, bytes=path.stat().st_size)
+
+    def put(self, uri: str, content: bytes) -> Artifact:
+        """Write `content` to `uri` and return it with digest and size."""
+        backend, bucket, key = self._open(uri)
+        backend.write(bucket, key, content)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return Artifact(uri=uri, digest=digest, bytes=len(content))
+
+    def put_json(self, uri: str, value: object) -> Artifact:
+        """Write `value` as JSON with sorted keys.
+
+        Raises ValueError for numbers that JSON does not have (NaN, infinity).
+        """
+        text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=1)
+        return self.put(uri, text.encode() + b"\n")
+
+    def _open(self, uri: str) -> tuple[_Backend, str, str]:
+        parts = urlsplit(uri)
+        if parts.scheme == "s3" and parts.netloc and len(parts.path) > 1:
+            # Keys may hold '?' and '#', which urlsplit would cut off.
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            return self._s3, bucket, key
+        if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
+            return self._files, "", unquote(parts.path)
+        raise BadInputError(f"cannot open {uri!r}: accepted are s3://bucket/key and file:///path")
+
+
+class _Backend(ABC):
+    @abstractmethod
+    def read(self, bucket: str, key: str, *, etag: str, version: str) -> Iterator[bytes]: ...
+
+    @abstractmethod
+    def write(self, bucket: str, key: str, content: bytes | Path) -> None: ...
+
+
+class _Files(_Backend):
+    """Files have neither ETag nor version; the digest alone tells a change."""
+
+    def read(self, bucket: str, key: str, *, etag: str, version: str) -> Iterator[bytes]:
+        try:
+            with open(key, "rb") as file:
+                yield from _chunks(file)
+        except FileNotFoundError as err:
+            raise InputChangedError(f"there is no file {key}") from err
+        except OSError as err:
+            raise StoreUnavailableError(f"cannot read {key}: {err}") from err
+
+    def write(self, bucket: str, key: str, content: bytes | Path) -> None:
+        target = Path(key)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as out:
+                if isinstance(content, bytes):
+                    out.write(content)
+                else:
+                    with content.open("rb") as file:
+                        out.writelines(_chunks(file))
+            partial.replace(target)
+        except OSError as err:
+            raise StoreUnavailableError(f"cannot write {key}: {err}") from err
+
+
+class _S3(_Backend):
+    def __init__(self, *, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._made: Any = None
+
+    def read(self, bucket: str, key: str, *, etag: str, version: str) -> Iterator[bytes]:
+        pin: dict[str, str] = {}
+        if version:
+            pin["VersionId"] = version
+        elif etag:
+            pin["IfMatch"] = etag if etag.startswith('"') else f'"{etag}"'
+        with _translated(f"read s3://{bucket}/{key}"):
+            body = self._client().get_object(Bucket=bucket, Key=key, **pin)["Body"]
+            yield from body.iter_chunks(_CHUNK)
+
+    def write(self, bucket: str, key: str, content: bytes | Path) -> None:
+        with _translated(f"write s3://{bucket}/{key}"):
+            if isinstance(content, bytes):
+                self._client().put_object(Bucket=bucket, Key=key, Body=content)
+            else:
+                self._client().upload_file(str(content), bucket, key)
+
+    def _client(self) -> Any:
+        if self._made is None:
+            import boto3
+            from botocore.config import Config
+
+            self._made = boto3.client(
+                "s3",
+                endpoint_url=self._env.get("AWS_ENDPOINT_URL_S3") or None,
+                region_name=self._env.get("AWS_REGION") or "us-east-1",
+                aws_access_key_id=self._env.get("AWS_ACCESS_KEY_ID") or None,
+                aws_secret_access_key=self._env.get("AWS_SECRET_ACCESS_KEY") or None,
+                aws_session_token=self._env.get("AWS_SESSION_TOKEN") or None,
+                config=Config(
+                    s3={"addressing_style": "path"},
+                    retries={"mode": "standard", "total_max_attempts": 5},
+                    connect_timeout=5,
+                    read_timeout=60,
+                    # Not every S3 server knows the trailing checksums of newer SDKs.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+        return self._made
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    try:
+        yield
+    except ClientError as err:
+        code = str(err.response.get("Error", {}).get("Code", ""))
+        if code in _CHANGED:
+            raise InputChangedError(
+                f"cannot {doing}: {code}; the object is gone or was overwritten, start a new run"
+            ) from err
+        raise StoreUnavailableError(f"cannot {doing}: {code or err}") from err
+    except (BotoCoreError, HTTPClientError, S3UploadFailedError, OSError) as err:
+        raise StoreUnavailableError(f"cannot {doing}: {err}") from err
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
