@@ -3,14 +3,16 @@ package workload
 import (
 	"fmt"
 	"time"
+
+	"refit.dev/events"
 )
 
 // Job is one workload to run: one attempt of one stage of one run.
 type Job struct {
 	// Run, Stage and Attempt (from 1) identify the job, and so its Name.
-	Run     string `json:"run"`
-	Stage   string `json:"stage"`
-	Attempt int    `json:"attempt"`
+	Run     string       `json:"run"`
+	Stage   events.Stage `json:"stage"`
+	Attempt int          `json:"attempt"`
 	// Spec is the URI of spec.json, the only thing the workload is told.
 	Spec string `json:"spec"`
 	// Image is the container image to run. The process launcher ignores it.
