@@ -1,0 +1,49 @@
+# refit: drop a parquet, get a registered model, or the reason why not.
+.DEFAULT_GOAL := help
+SHELL := /usr/bin/env bash
+
+MODULES  := . events workload stage $(addprefix functions/,prepare features train tune register)
+PYTHON   := .venv/bin/python
+PACKAGES := docker/contract docker/data-prep docker/ray-train docker/mlflow-ops
+DATA     := datasets/processed/emails/all_emails.parquet
+
+.PHONY: help setup run-pipeline up test test-go test-python test-e2e lint bench dataset lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/' | expand -t 16
+
+setup: ## Set up Python and the refit binary in project folders
+	@scripts/setup.sh
+
+run-pipeline: setup ## Run the default data from upload to registered model
+	bin/refit run $(DATA) $(ARGS)
+
+up: setup ## Start the platform on this machine and leave it running
+	bin/refit up $(ARGS)
+
+test: setup test-go test-python test-e2e ## Run all tests, an end-to-end run included
+
+test-go: setup ## Run the Go tests with the race detector
+	go test -race -timeout 15m $(addsuffix /...,$(addprefix ./,$(filter-out .,$(MODULES)))) ./cli/... ./cmd/... ./config/... ./platform/... ./test/guard/...
+
+test-python: setup ## Run the Python tests
+	$(PYTHON) -m pytest -q
+
+test-e2e: setup ## Run 600 real mails through the whole platform
+	go test -timeout 15m -count=1 -v ./test/e2e/...
+
+lint: setup ## Check style and types, Go and Python
+	scripts/lint.sh
+
+bench: setup ## Measure; results belong into docs/benchmarks.md
+	go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench/...
+
+dataset: setup ## Make the default data again from its origin (needs npm)
+	$(PYTHON) datasets/make.py
+
+lock: setup ## Resolve the Python lock files again
+	scripts/lock.sh
+
+clean: ## Remove what was built and all data of runs
+	rm -rf bin .refit .venv .tools
+	find . -name __pycache__ -prune -exec rm -rf {} +
