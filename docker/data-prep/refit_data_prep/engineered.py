@@ -68,7 +68,8 @@ def engineered(mails: pl.DataFrame) -> pl.DataFrame:
 def _text() -> list[pl.Expr]:
     body, subject = pl.col("body"), pl.col("subject")
     both = pl.concat_str(subject, pl.lit("\n"), body)
-    source = pl.when(pl.col("body_text").str.contains(r"\S")).then("body_text").otherwise("body_html")
+    plain = pl.col("body_text").str.contains(r"\S")
+    source = pl.when(plain).then("body_text").otherwise("body_html")
     letters = body.str.count_matches(r"\p{L}")
     unsubscribe = pl.concat_str(pl.col("body_text"), pl.col("body_html")).str.to_lowercase()
     return [

@@ -27,6 +27,7 @@ EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 TOLERANCE: Final = timedelta(days=1)
 """How far `Date` may be from `Received` before `Received` wins."""
 
+_LONGEST_TIME: Final = 200
 _HEADER: Final = re.compile(rb"([\x21-\x39\x3b-\x7e]{1,100})[ \t]*:")
 _MBOX: Final = re.compile(rb"\s*(?:>?From [^\n]*\n)?")
 _WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")
@@ -83,7 +84,7 @@ def parse_time(text: str) -> datetime | None:
     A time without a zone is taken as UTC.
     """
     text = text.strip()
-    if not text or len(text) > 200:
+    if not text or len(text) > _LONGEST_TIME:
         return None
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
@@ -212,7 +213,8 @@ def _bodies(raw: bytes, body: bytes) -> tuple[list[str], list[str]]:
 
 
 def _bodies_by_library(message: Message) -> tuple[list[str], list[str]]:
-    texts, htmls = [], []
+    texts: list[str] = []
+    htmls: list[str] = []
     for part in _leaves(message):
         kind = part.get_content_type()
         if kind in {"text/plain", "text/html"}:

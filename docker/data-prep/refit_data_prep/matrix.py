@@ -9,23 +9,25 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from refit_contract.columns import FEATURES, VIEWS
+from refit_contract.columns import FEATURES
 
 from refit_data_prep import mail, normalise
 from refit_data_prep.engineered import engineered
 from refit_data_prep.sender import History
 from refit_data_prep.tfidf import Tfidf
 
-MAIL_SCHEMA: Final = {
-    "event_timestamp": pl.Datetime("us", "UTC"),
-    "sender_domain": pl.String,
-    "subject": pl.String,
-    "body_text": pl.String,
-    "body_html": pl.String,
-    "content_type": pl.String,
-    "x_mailer": pl.String,
-    "received_hop_count": pl.Int32,
-}
+MAIL_SCHEMA: Final = pl.Schema(
+    {
+        "event_timestamp": pl.Datetime("us", "UTC"),
+        "sender_domain": pl.String,
+        "subject": pl.String,
+        "body_text": pl.String,
+        "body_html": pl.String,
+        "content_type": pl.String,
+        "x_mailer": pl.String,
+        "received_hop_count": pl.Int32,
+    }
+)
 """The columns of train.parquet and test.parquet that features are computed from."""
 
 
@@ -90,7 +92,3 @@ def features_of(mails: pl.DataFrame, *, tfidf: Tfidf, senders: History) -> NDArr
     if matrix.shape[1] != len(FEATURES):
         raise ValueError(f"{matrix.shape[1]} feature columns, not {len(FEATURES)}")
     return np.ascontiguousarray(matrix)
-
-
-ENGINEERED_VIEWS: Final = tuple(VIEWS)[:3]
-"""The views that `engineered` computes, in matrix order."""

@@ -33,15 +33,18 @@ def body_of(body_text: str, body_html: str) -> str:
     return body_text if body_text.strip() else visible_text(body_html)
 
 
-def canonical(subject: str, body: str) -> str:
-    """Return subject and body in one form: NFKC, case folded, single spaces."""
-    text = unicodedata.normalize("NFKC", f"{subject}\n{body}").casefold()
-    return _SPACE.sub(" ", text).strip()
+def canonical(text: str) -> str:
+    """Return `text` in one form: NFKC, case folded, single spaces."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
-def content_hash(text: str) -> str:
-    """Return the hash that names a canonical text: 32 hex characters of BLAKE2b."""
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+def content_hash(subject: str, body: str) -> str:
+    """Return the name of a mail's content: 32 hex characters of BLAKE2b.
+
+    `subject` and `body` are canonical.
+    """
+    content = f"{subject}\n{body}".encode("utf-8", "replace")
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def words(text: str) -> list[str]:

@@ -19,13 +19,15 @@ COLUMNS: Final = VIEWS["sender_domain_features"]
 """email_count, spam_count, ham_count, spam_ratio."""
 
 _TIME: Final = pl.Datetime("us", "UTC")
-_SCHEMA: Final = {
-    "sender_domain": pl.String,
-    "event_timestamp": _TIME,
-    "email_count": pl.UInt32,
-    "spam_count": pl.UInt32,
-    "ham_count": pl.UInt32,
-}
+_SCHEMA: Final = pl.Schema(
+    {
+        "sender_domain": pl.String,
+        "event_timestamp": _TIME,
+        "email_count": pl.UInt32,
+        "spam_count": pl.UInt32,
+        "ham_count": pl.UInt32,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class History:
                 pl.col("spam").cum_sum().over("sender_domain").alias("spam_count"),
             )
             .with_columns((pl.col("email_count") - pl.col("spam_count")).alias("ham_count"))
-            .cast(dict(_SCHEMA))
+            .cast(_SCHEMA)
         )
         return cls(states=states)
 
@@ -91,7 +93,7 @@ class History:
     @classmethod
     def load(cls, path: Path) -> History:
         """Return the history that `save` wrote."""
-        return cls(states=pl.read_parquet(path).select(list(_SCHEMA)).cast(dict(_SCHEMA)))
+        return cls(states=pl.read_parquet(path).select(list(_SCHEMA)).cast(_SCHEMA))
 
 
 def ratios(counts: pl.DataFrame) -> pl.DataFrame:
