@@ -1,0 +1,235 @@
+"""The evaluate stage: `python -m refit_mlflow_ops.evaluate <spec URI>`.
+
+The winner of the validation is judged once on the untouched test split, logged to MLflow as a
+model that takes raw mail, rehearsed in a clean interpreter, and compared with the champion. This
+stage registers nothing: it hands over figures and the logged model, and the gate decides.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from refit_contract import Artifact, Context, InternalError, Spec, main, tracking
+from refit_mlflow_ops import champion, figures, model, plots, rehearsal
+from refit_mlflow_ops.candidate import Candidate, gains, pick
+from refit_mlflow_ops.detector import Detector, feature_titles
+from refit_mlflow_ops.split import Split, Train
+
+_STEPS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One evaluation: the candidates, the split that judges them and the figures it gave.
+
+    `mails` is the file of the test split's raw mails, None when the upload held none; `files` are
+    the winner's files as a served model.
+    """
+
+    spec: Spec
+    context: Context
+    candidate: Candidate
+    winner: plots.Judged
+    other: plots.Judged
+    split: Split
+    matrix: Path
+    mails: Path | None
+    files: Mapping[str, Path]
+    quality: Mapping[str, Any]
+
+    def report(self, step: str, done: int) -> None:
+        """Say how far the evaluation is, and end it when its deadline has passed."""
+        self.context.check_deadline()
+        self.context.progress.report(step, done=done, total=_STEPS)
+
+
+def work(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
+    """Judge the validation winner of `spec`; return the figures and artifacts of the contract."""
+    case = _judge(spec, context)
+    context.log.info("%s is judged: test F1 %.4f", case.winner.name, case.quality["f1"])
+    case.report("judged", 1)
+    checked = _check_features(case)
+    context.log.info("%d mails have the same prediction from raw mail", checked)
+    case.report("served features checked", 2)
+    with tracking.stage_run(spec) as run:
+        logged = _log_model(case, run.info.experiment_id)
+        case.report("model logged", 3)
+        verdict, pictures = _rehearse(case, logged)
+        context.log.info("champion: %s", verdict.reason)
+        case.report("compared with the champion", 4)
+        result = {
+            **case.quality,
+            "serving_checked": checked,
+            "mlflow_run_id": run.info.run_id,
+            "mlflow_model_id": logged.id,
+            "model_uri": logged.uri,
+            "champion": verdict.figures(),
+        }
+        files = {"figures": _write_details(case, result), **pictures}
+        _log_files(case, files, logged)
+    return result, {name: context.upload(path) for name, path in files.items()}
+
+
+def _judge(spec: Spec, context: Context) -> Case:
+    first, second = pick(*(_candidate(context, name) for name in ("baseline", "tuned")))
+    matrix = context.download("test_matrix")
+    boosters = {c.name: c.booster(threads=context.cpus) for c in (first, second)}
+    split = Split.read(matrix, boosters=boosters)
+    winner, other = (
+        plots.Judged(name=c.name, probabilities=split.probabilities[c.name], threshold=c.threshold)
+        for c in (first, second)
+    )
+    train = Train.read(context.download("entities"))
+    return Case(
+        spec=spec,
+        context=context,
+        candidate=first,
+        winner=winner,
+        other=other,
+        split=split,
+        matrix=matrix,
+        mails=context.download("test_raw") if "test_raw" in spec.inputs else None,
+        files=_files(context, first, train),
+        quality=figures.of_quality(
+            split=split,
+            winner=winner,
+            other=other,
+            seen_domains=train.sender_domains,
+            seed=spec.parameters.seed,
+        ),
+    )
+
+
+def _candidate(context: Context, name: str) -> Candidate:
+    choice = context.download(f"{name}_choice")
+    return Candidate.read(name=name, model=context.download(name), choice=choice)
+
+
+def _files(context: Context, winner: Candidate, train: Train) -> dict[str, Path]:
+    """Return the winner's files by the names that they keep in the logged model."""
+    folder = context.scratch / "model"
+    folder.mkdir()
+    files = {
+        "model": Path(shutil.copy(winner.model, folder / "model.ubj")),
+        "tfidf": context.download("tfidf").rename(folder / "tfidf.json"),
+        "senders": context.download("senders").rename(folder / "senders.parquet"),
+        "train_groups": champion.write_groups(train.hashes, folder / "train_groups.parquet"),
+        "choice": folder / "choice.json",
+    }
+    content = {"candidate": winner.name, **winner.choice}
+    files["choice"].write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+    return files
+
+
+def _check_features(case: Case) -> int:
+    if case.mails is None:
+        return 0
+    return rehearsal.check_features(
+        detector=Detector.load(case.files, threads=case.context.cpus),
+        mails=case.mails,
+        matrix=case.matrix,
+        email_ids=case.split.email_ids,
+        probabilities=case.winner.probabilities,
+    )
+
+
+def _log_model(case: Case, experiment_id: str) -> model.Logged:
+    spec = case.spec
+    tags = {
+        "refit.run": spec.run,
+        "refit.attempt": str(spec.attempt),
+        "refit.candidate": case.winner.name,
+        "refit.model_digest": spec.input(case.winner.name).digest,
+        "refit.data_digest": spec.data.digest,
+        "refit.image": spec.image,
+        "refit.commit": spec.commit,
+    }
+    return model.log(
+        files=case.files,
+        threshold=case.winner.threshold,
+        tags={key: value for key, value in tags.items() if value},
+        params={"seed": spec.parameters.seed, **case.candidate.choice.get("parameters", {})},
+        experiment_id=experiment_id,
+    )
+
+
+def _rehearse(case: Case, logged: model.Logged) -> tuple[champion.Verdict, dict[str, Path]]:
+    """Score raw mail with the logged model and the champion, and draw the pictures meanwhile."""
+    scratch, seconds = case.context.scratch, _seconds_left(case.spec)
+    mails = case.mails or model.write_examples(scratch / "examples.parquet")
+    with (
+        ThreadPoolExecutor(max_workers=1) as pool,
+        rehearsal.scoring(model=logged.uri, mails=mails, name="logged", scratch=scratch) as ours,
+    ):
+        verdict = pool.submit(_compare, case)
+        pictures = _draw(case)
+        try:
+            scores = ours.result(seconds=seconds)
+        except rehearsal.ScoringError as err:
+            raise InternalError(f"the logged model cannot be served: {err}") from err
+        if case.mails is not None:
+            rows = case.split.rows_of(case.mails)
+            rehearsal.check_scores(scores=scores, expected=case.winner.probabilities[rows])
+        return verdict.result(), pictures
+
+
+def _compare(case: Case) -> champion.Verdict:
+    return champion.compare(
+        model_name=case.spec.parameters.model_name,
+        split=case.split,
+        candidate=case.winner.probabilities >= case.winner.threshold,
+        mails=case.mails,
+        seed=case.spec.parameters.seed,
+        scratch=case.context.scratch,
+        seconds=_seconds_left(case.spec),
+    )
+
+
+def _draw(case: Case) -> dict[str, Path]:
+    folder = case.context.scratch / "plots"
+    folder.mkdir()
+    booster = case.candidate.booster(threads=1)
+    return plots.draw(
+        folder=folder,
+        labels=case.split.labels,
+        winner=case.winner,
+        other=case.other,
+        gains=gains(booster, titles=feature_titles(case.files["tfidf"])),
+        trials=_trials(case.context),
+    )
+
+
+def _trials(context: Context) -> list[plots.Trial]:
+    return []
+
+
+def _write_details(case: Case, result: Mapping[str, Any]) -> Path:
+    content = figures.details(figures=result, split=case.split, winner=case.winner, other=case.other)
+    path = case.context.scratch / "figures.json"
+    path.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    return path
+
+
+def _log_files(case: Case, files: Mapping[str, Path], logged: model.Logged) -> None:
+    import mlflow
+
+    for name, path in files.items():
+        mlflow.log_artifact(str(path), "" if name == "figures" else "plots")
+    mlflow.log_artifact(str(case.context.download("report")))
+    mlflow.log_metrics(figures.numbers(case.quality), model_id=logged.id)
+
+
+def _seconds_left(spec: Spec) -> float:
+    return (spec.deadline - datetime.now(UTC)).total_seconds()
+
+
+if __name__ == "__main__":
+    sys.exit(main("register", work))
