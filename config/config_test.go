@@ -1,0 +1,136 @@
+package config_test
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+	"sigs.k8s.io/yaml"
+
+	"refit.dev/config"
+	"refit.dev/platform/broker"
+)
+
+// declared are the event types that a trigger may name. A name that ends in a
+// colon is the prefix of the types of an object store.
+var declared = []string{
+	"com.amazonaws.s3.ObjectCreated:",
+	"com.amazonaws.ObjectCreated:",
+	"dev.refit.run.requested",
+	"dev.refit.workload.ended",
+	"dev.refit.prepare.completed",
+	"dev.refit.features.completed",
+	"dev.refit.train.completed",
+	"dev.refit.tune.completed",
+}
+
+// services are the names that a subscriber or a dead letter sink may have.
+var services = []string{"prepare", "features", "train", "tune", "register", "journal"}
+
+func load(t *testing.T) (fs.FS, *broker.Manifests) {
+	t.Helper()
+	base, err := fs.Sub(config.Files, "base")
+	require.NoError(t, err)
+	m, err := broker.Load(base)
+	require.NoError(t, err)
+	return base, m
+}
+
+func TestEveryTriggerHasItsFile(t *testing.T) {
+	base, m := load(t)
+	files, err := fs.Glob(base, "triggers/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, files, len(m.Triggers), "one trigger a file")
+	for _, trigger := range m.Triggers {
+		require.Contains(t, files, "triggers/"+trigger.Name+".yaml")
+		require.Regexp(t, `^[a-z-]+-to-`+trigger.Spec.Subscriber.Ref.Name+`$`, trigger.Name, "event-to-function")
+	}
+}
+
+func TestKustomizationListsEveryManifest(t *testing.T) {
+	base, _ := load(t)
+	data, err := fs.ReadFile(base, "kustomization.yaml")
+	require.NoError(t, err)
+	var kustomization struct {
+		Resources []string `json:"resources"`
+	}
+	require.NoError(t, yaml.Unmarshal(data, &kustomization))
+	var files []string
+	require.NoError(t, fs.WalkDir(base, ".", func(name string, entry fs.DirEntry, err error) error {
+		if path.Ext(name) == ".yaml" && name != "kustomization.yaml" {
+			files = append(files, name)
+		}
+		return err
+	}))
+	require.ElementsMatch(t, files, kustomization.Resources)
+}
+
+func TestEveryFilterNamesADeclaredType(t *testing.T) {
+	_, m := load(t)
+	used := map[string]bool{}
+	for _, trigger := range m.Triggers {
+		for _, name := range types(trigger.Spec.Filters) {
+			require.Contains(t, declared, name, trigger.Name)
+			used[name] = true
+		}
+	}
+	for _, name := range declared {
+		require.True(t, used[name], "%s has a trigger", name)
+	}
+}
+
+func TestEverySubscriberIsAService(t *testing.T) {
+	_, m := load(t)
+	for _, trigger := range m.Triggers {
+		requireService(t, trigger.Name, trigger.Spec.Subscriber)
+		requireService(t, trigger.Name, *trigger.Spec.Delivery.DeadLetterSink)
+	}
+}
+
+func TestEveryTriggerHasFullDelivery(t *testing.T) {
+	_, m := load(t)
+	for _, trigger := range m.Triggers {
+		d := trigger.Spec.Delivery
+		require.NotNil(t, d, trigger.Name)
+		require.EqualValues(t, 10, *d.Retry, trigger.Name)
+		require.EqualValues(t, "exponential", *d.BackoffPolicy, trigger.Name)
+		require.Equal(t, "PT0.2S", *d.BackoffDelay, trigger.Name)
+		require.Equal(t, "PT25S", *d.Timeout, trigger.Name)
+		require.Equal(t, "journal", d.DeadLetterSink.Ref.Name, trigger.Name)
+		require.Equal(t, "/dead-letter", d.DeadLetterSink.URI.Path, trigger.Name)
+	}
+}
+
+func TestOnlyTheJournalGetsEverything(t *testing.T) {
+	_, m := load(t)
+	for _, trigger := range m.Triggers {
+		open := len(trigger.Spec.Filters) == 0
+		require.Equal(t, trigger.Spec.Subscriber.Ref.Name == "journal", open, trigger.Name)
+	}
+}
+
+func requireService(t *testing.T, trigger string, d duckv1.Destination) {
+	t.Helper()
+	require.NotNil(t, d.Ref, trigger)
+	require.Equal(t, "serving.knative.dev/v1", d.Ref.APIVersion, trigger)
+	require.Equal(t, "Service", d.Ref.Kind, trigger)
+	require.Contains(t, services, d.Ref.Name, trigger)
+}
+
+// types answers every event type that the filters name.
+func types(filters []eventingv1.SubscriptionsAPIFilter) (names []string) {
+	for _, f := range filters {
+		for _, attributes := range []map[string]string{f.Exact, f.Prefix, f.Suffix} {
+			if name := strings.TrimSpace(attributes["type"]); name != "" {
+				names = append(names, name)
+			}
+		}
+		names = append(names, types(f.All)...)
+		names = append(names, types(f.Any)...)
+	}
+	return names
+}

@@ -1,0 +1,230 @@
+// Package broker is a Knative broker for one machine.
+//
+// It reads the Broker and the Triggers that a cluster would get, defaults and
+// validates them with Knative's own types, and stores, filters and delivers
+// events with Knative's own filters and dispatcher over JetStream. Names of
+// stream, subject and consumers, the stored form (structured JSON) and the
+// retention are those of the Knative JetStream broker, so that one reader
+// understands the stream of a laptop and of a cluster.
+//
+// It differs from the cluster's broker where that one loses events: the failed
+// forward of a reply or of a dead letter is tried again instead of being
+// acknowledged, and an event id used by two sources is two events.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
+	"knative.dev/eventing/pkg/eventingtls"
+	"knative.dev/eventing/pkg/kncloudevents"
+)
+
+// Defaults of [Config].
+const (
+	DefaultConcurrency = 8
+	DefaultAckWait     = 10 * time.Second
+)
+
+// headRoom is what a stored message needs beside the event: its headers.
+const headRoom = 1 << 10
+
+// Config is what a [Broker] needs.
+type Config struct {
+	// Manifests are the Broker and its Triggers. Required.
+	Manifests *Manifests
+	// Resolve answers the base URL of the object that a subscriber or a dead
+	// letter sink refers to, such as ("Service", "prepare"). Required where a
+	// trigger has a ref.
+	Resolve func(kind, name string) (string, error)
+	// JetStream holds the stream and the consumers. Required.
+	JetStream jetstream.JetStream
+	// Logger gets failed deliveries. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// MaxAge and MaxBytes end the retention of events; the first that is
+	// reached counts. Unset: what the Broker's annotation
+	// natsjetstream.eventing.knative.dev/config says.
+	MaxAge   time.Duration
+	MaxBytes int64
+	// MaxEventBytes is the largest event that is taken, in structured JSON.
+	// Default and limit: what a NATS message can carry, about 1 MB.
+	MaxEventBytes int
+	// Concurrency is how many events of one trigger are delivered at a time.
+	// Order is not promised, not even with 1. Default 8.
+	Concurrency int
+	// AckWait is how long an event waits for another delivery when the process
+	// that had it died. A slow delivery is kept alive and may take longer.
+	// Default 10 s, at least 1 s.
+	AckWait time.Duration
+}
+
+// WithDefaults returns a copy of c with every unset field at its default.
+func (c Config) WithDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = DefaultConcurrency
+	}
+	if c.AckWait == 0 {
+		c.AckWait = DefaultAckWait
+	}
+	if c.MaxEventBytes == 0 && c.JetStream != nil {
+		c.MaxEventBytes = int(c.JetStream.Conn().MaxPayload()) - headRoom
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Manifests == nil || c.Manifests.Broker == nil:
+		return errors.New("broker: Manifests is empty: load them with Load")
+	case c.JetStream == nil:
+		return errors.New("broker: JetStream is nil")
+	case c.Concurrency < 1:
+		return fmt.Errorf("broker: Concurrency %d: accepted are 1 and more", c.Concurrency)
+	case c.AckWait < time.Second:
+		return fmt.Errorf("broker: AckWait %s: accepted are 1s and more", c.AckWait)
+	case c.MaxAge < 0 || c.MaxBytes < 0:
+		return fmt.Errorf("broker: MaxAge %s, MaxBytes %d: accepted are 0 (as the manifest says) and more", c.MaxAge, c.MaxBytes)
+	}
+	return nil
+}
+
+// Broker takes events over HTTP and from this process, keeps them and delivers
+// each to the subscriber of every trigger whose filter it passes. All methods
+// are safe for concurrent use.
+type Broker struct {
+	config        Config
+	path          string
+	subject       string
+	stream        jetstream.Stream
+	subscriptions []*subscription
+}
+
+// New makes the stream and a durable consumer for each trigger, or finds those
+// of an earlier process. A trigger gets the events from the moment on that it
+// first exists; consumers of triggers that are gone are deleted with what they
+// had not delivered. Nothing is delivered before [Broker.Run].
+func New(ctx context.Context, c Config) (*Broker, error) {
+	c = c.WithDefaults()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	// Knative's HTTP clients are shared by the whole process and keep two idle
+	// connections a host, far fewer than are delivered to at a time.
+	kncloudevents.ConfigureConnectionArgs(&kncloudevents.ConnectionArgs{MaxIdleConns: 1000, MaxIdleConnsPerHost: 100})
+
+	m := c.Manifests
+	b := &Broker{
+		config:  c,
+		path:    "/" + m.Broker.Namespace + "/" + m.Broker.Name,
+		subject: subjectPrefix(m.Broker) + ".events",
+	}
+	dispatcher := kncloudevents.NewDispatcher(eventingtls.ClientConfig{}, nil)
+	seen := &recent{}
+	for _, t := range m.Triggers {
+		s, err := newSubscription(c, t, dispatcher, seen, b.Send)
+		if err != nil {
+			return nil, fmt.Errorf("broker: trigger %s/%s: %w", t.Namespace, t.Name, err)
+		}
+		b.subscriptions = append(b.subscriptions, s)
+	}
+	if err := b.bind(ctx, m.Broker); err != nil {
+		return nil, fmt.Errorf("broker %s/%s: %w", m.Broker.Namespace, m.Broker.Name, err)
+	}
+	return b, nil
+}
+
+// bind makes stream and consumers agree with the manifests.
+func (b *Broker) bind(ctx context.Context, object *eventingv1.Broker) (err error) {
+	config := b.config.Manifests.stream
+	if b.config.MaxAge > 0 {
+		config.MaxAge = b.config.MaxAge
+	}
+	if b.config.MaxBytes > 0 {
+		config.MaxBytes = b.config.MaxBytes
+	}
+	config.Name = streamName(object)
+	config.Subjects = []string{subjectPrefix(object) + ".>"}
+	b.stream, err = b.config.JetStream.CreateOrUpdateStream(ctx, config)
+	if err != nil {
+		return fmt.Errorf("make stream %s: %w", config.Name, err)
+	}
+	keep := map[string]bool{}
+	for _, s := range b.subscriptions {
+		keep[s.consumerName] = true
+		if err := s.bind(ctx, b.stream); err != nil {
+			return fmt.Errorf("make the consumer of trigger %s: %w", s.name, err)
+		}
+	}
+	return b.forget(ctx, keep)
+}
+
+// forget deletes the consumers of triggers that are gone, as the cluster does:
+// one that comes back later must not get everything since.
+func (b *Broker) forget(ctx context.Context, keep map[string]bool) error {
+	names := b.stream.ConsumerNames(ctx)
+	var gone []string
+	for name := range names.Name() {
+		if isTriggerConsumer(name) && !keep[name] {
+			gone = append(gone, name)
+		}
+	}
+	if err := names.Err(); err != nil {
+		return fmt.Errorf("list consumers: %w", err)
+	}
+	for _, name := range gone {
+		b.config.Logger.Info("trigger is gone, its consumer is deleted", "consumer", name)
+		if err := b.stream.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("delete consumer %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Run delivers events until ctx is done and waits for its goroutines. What was
+// not delivered by then stays in the stream for the next Run. It answers nil
+// after a cancelled context; a broken connection to JetStream is waited out.
+func (b *Broker) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, s := range b.subscriptions {
+		all.Go(func() { s.run(ctx) })
+	}
+	all.Wait()
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := b.config.JetStream.Conn().FlushWithContext(flush); err != nil {
+		b.config.Logger.Warn("acknowledgements may be lost, their events will be delivered again", "error", err)
+	}
+	return nil
+}
+
+// Backlog is how much a trigger has before it.
+type Backlog struct {
+	// Trigger is the trigger's name.
+	Trigger string
+	// Waiting events have not been looked at; Underway ones are being
+	// delivered or wait for another delivery.
+	Waiting, Underway int
+}
+
+// Backlog answers the backlog of every trigger, in the order of the manifests.
+func (b *Broker) Backlog(ctx context.Context) ([]Backlog, error) {
+	all := make([]Backlog, 0, len(b.subscriptions))
+	for _, s := range b.subscriptions {
+		info, err := s.consumer.Info(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("broker: backlog of trigger %s: %w", s.name, err)
+		}
+		all = append(all, Backlog{Trigger: s.name, Waiting: int(info.NumPending), Underway: info.NumAckPending})
+	}
+	return all, nil
+}
