@@ -3,6 +3,7 @@ module refit.dev/workload
 go 1.26.0
 
 require (
+	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sys v0.49.0
 	refit.dev/events v0.0.0
