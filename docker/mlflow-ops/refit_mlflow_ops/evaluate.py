@@ -8,6 +8,7 @@ stage registers nothing: it hands over figures and the logged model, and the gat
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refit_contract import Artifact, Context, InternalError, Spec, main, tracking
 from refit_mlflow_ops import champion, figures, model, plots, rehearsal
@@ -23,7 +24,10 @@ from refit_mlflow_ops.candidate import Candidate, gains, pick
 from refit_mlflow_ops.detector import Detector, feature_titles
 from refit_mlflow_ops.split import Split, Train
 
-_STEPS = 5
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_STEPS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,29 +57,55 @@ class Case:
 
 def work(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
     """Judge the validation winner of `spec`; return the figures and artifacts of the contract."""
+    # Progress bars of single files would be most of the log.
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     case = _judge(spec, context)
     context.log.info("%s is judged: test F1 %.4f", case.winner.name, case.quality["f1"])
     case.report("judged", 1)
     checked = _check_features(case)
     context.log.info("%d mails have the same prediction from raw mail", checked)
     case.report("served features checked", 2)
-    with tracking.stage_run(spec) as run:
-        logged = _log_model(case, run.info.experiment_id)
+    result, files = _track(case, checked)
+    return result, {name: context.upload(path) for name, path in files.items()}
+
+
+def _track(case: Case, checked: int) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Log everything to the attempt's MLflow run; return all figures and the artifact files."""
+    import mlflow
+
+    spec = case.spec
+    client = tracking.connect(spec)
+    experiment_id = tracking.experiment(spec, client=client)
+    run_id = tracking.stage_run(spec, client=client)
+    # Ends the run as failed when anything here raises.
+    with mlflow.start_run(run_id=run_id):
+        with tracking.translated("log the model to MLflow"):
+            logged = _log_model(case, experiment_id)
         case.report("model logged", 3)
         verdict, pictures = _rehearse(case, logged)
-        context.log.info("champion: %s", verdict.reason)
+        case.context.log.info("champion: %s", verdict.reason)
         case.report("compared with the champion", 4)
         result = {
             **case.quality,
             "serving_checked": checked,
-            "mlflow_run_id": run.info.run_id,
+            "mlflow_run_id": run_id,
             "mlflow_model_id": logged.id,
             "model_uri": logged.uri,
             "champion": verdict.figures(),
         }
         files = {"figures": _write_details(case, result), **pictures}
-        _log_files(case, files, logged)
-    return result, {name: context.upload(path) for name, path in files.items()}
+        with tracking.translated("log figures and pictures to MLflow"):
+            _log_files(case, files, logged)
+    _finish_parent(case, client)
+    return result, files
+
+
+def _finish_parent(case: Case, client: MlflowClient) -> None:
+    """Show the outcome on the MLflow run of the whole refit run: nothing tracked comes later."""
+    parent = tracking.parent_run(case.spec, client=client)
+    metrics = [(name, value, 0) for name, value in figures.numbers(case.quality).items()]
+    tracking.log(client, parent, metrics=metrics, tags={"refit.winner": case.winner.name})
+    tracking.finish(client, parent)
 
 
 def _judge(spec: Spec, context: Context) -> Case:
@@ -110,7 +140,9 @@ def _judge(spec: Spec, context: Context) -> Case:
 
 def _candidate(context: Context, name: str) -> Candidate:
     choice = context.download(f"{name}_choice")
-    return Candidate.read(name=name, model=context.download(name), choice=choice)
+    # xgboost tells the format by the ending.
+    booster = context.download(name).rename(context.scratch / f"{name}.ubj")
+    return Candidate.read(name=name, model=booster, choice=choice)
 
 
 def _files(context: Context, winner: Candidate, train: Train) -> dict[str, Path]:
@@ -208,7 +240,10 @@ def _draw(case: Case) -> dict[str, Path]:
 
 
 def _trials(context: Context) -> list[plots.Trial]:
-    return []
+    """Return the tuning trials, none when the spec does not name them."""
+    if "trials" not in context.spec.inputs:
+        return []
+    return plots.read_trials(context.download("trials"))
 
 
 def _write_details(case: Case, result: Mapping[str, Any]) -> Path:
@@ -222,8 +257,9 @@ def _log_files(case: Case, files: Mapping[str, Path], logged: model.Logged) -> N
     import mlflow
 
     for name, path in files.items():
-        mlflow.log_artifact(str(path), "" if name == "figures" else "plots")
-    mlflow.log_artifact(str(case.context.download("report")))
+        mlflow.log_artifact(str(path), None if name == "figures" else "plots")
+    report = case.context.download("report")
+    mlflow.log_artifact(str(report.rename(case.context.scratch / "report.json")))
     mlflow.log_metrics(figures.numbers(case.quality), model_id=logged.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,14 @@ class Trial:
     stopped: bool
 
 
+def read_trials(path: Path) -> list[Trial]:
+    """Return the trials in the file that the tune stage wrote."""
+    return [
+        Trial(number=int(t["number"]), f1=float(t["f1"]), stopped=bool(t["stopped_early"]))
+        for t in json.loads(path.read_text(encoding="utf-8"))
+    ]
+
+
 def draw(
     *,
     folder: Path,
@@ -60,15 +69,17 @@ def draw(
 ) -> dict[str, Path]:
     """Draw every picture into `folder` and return its path by artifact name.
 
-    `gains` is the winner's gain by feature name. Without `trials` there is no tuning history.
+    `gains` is the winner's gain by feature name. Without `trials` there is no tuning history, and
+    over one class there are no curves.
     """
     pictures = {
-        "pr_curve": _pr_curve(labels, winner, other),
-        "roc_curve": _roc_curve(labels, winner, other),
         "calibration": _calibration(labels, winner),
         "confusion_matrix": _confusion_matrix(labels, winner),
         "feature_importance": _feature_importance(gains, winner),
     }
+    if labels.min() != labels.max():
+        pictures["pr_curve"] = _pr_curve(labels, winner, other)
+        pictures["roc_curve"] = _roc_curve(labels, winner, other)
     if trials:
         pictures["tuning_history"] = _tuning_history(trials)
     return {name: _save(figure, folder / f"{name}.png") for name, figure in pictures.items()}

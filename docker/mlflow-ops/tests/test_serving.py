@@ -61,8 +61,9 @@ def test_the_model_says_what_it_takes(local: Path, logged: model.Logged) -> None
 
     described = mlflow.models.Model.load(str(local))
     assert described.signature == model.signature()
-    assert described.metadata["threshold"] == 0.5
-    assert described.load_input_example(str(local))["raw"].tolist() == list(model.EXAMPLES)
+    assert (described.metadata or {})["threshold"] == 0.5
+    example: Any = described.load_input_example(str(local))
+    assert example["raw"].tolist() == list(model.EXAMPLES)
     assert mlflow.get_logged_model(logged.id).tags["threshold"] == "0.500000"
     pinned = (local / "requirements.txt").read_text().split()
     assert set(model.requirements()) <= set(pinned)
