@@ -128,9 +128,7 @@ class Spec:
             return self.inputs[name]
         except KeyError:
             have = ", ".join(sorted(self.inputs)) or "none"
-            raise BadInputError(
-                f"the spec has no input {name!r} for stage {self.stage}; it has: {have}"
-            ) from None
+            raise BadInputError(f"the spec has no input {name!r} for stage {self.stage}; it has: {have}") from None
 
 
 def _data(value: Mapping[str, Any]) -> Data:

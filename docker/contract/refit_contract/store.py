@@ -34,8 +34,8 @@ class Store:
 
     def read(self, uri: str) -> bytes:
         """Return the object's content; meant for small objects."""
-        backend, bucket, key = self._open(uri)
-        return b"".join(backend.read(bucket, key, etag="", version=""))
+        backend, place = self._open(uri)
+        return b"".join(backend.read(place, etag="", version=""))
 
     def download(self, artifact: Artifact, path: Path) -> Path:
         """Stream `artifact` to `path` and return `path`.
@@ -43,10 +43,10 @@ class Store:
         Reads the very version or ETag that the artifact names, and checks its size and
         digest where known.
         """
-        backend, bucket, key = self._open(artifact.uri)
+        backend, place = self._open(artifact.uri)
         digest, size = hashlib.sha256(), 0
         with path.open("wb") as file:
-            for chunk in backend.read(bucket, key, etag=artifact.etag, version=artifact.version):
+            for chunk in backend.read(place, etag=artifact.etag, version=artifact.version):
                 digest.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
@@ -65,16 +65,16 @@ class Store:
 
     def upload(self, path: Path, uri: str) -> Artifact:
         """Write the file `path` to `uri` and return it with digest and size."""
-        backend, bucket, key = self._open(uri)
+        backend, place = self._open(uri)
         with path.open("rb") as file:
             digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        backend.write(bucket, key, path)
+        backend.write(place, path)
         return Artifact(uri=uri, digest=digest, bytes=path.stat().st_size)
 
     def put(self, uri: str, content: bytes) -> Artifact:
         """Write `content` to `uri` and return it with digest and size."""
-        backend, bucket, key = self._open(uri)
-        backend.write(bucket, key, content)
+        backend, place = self._open(uri)
+        backend.write(place, content)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return Artifact(uri=uri, digest=digest, bytes=len(content))
 
@@ -86,39 +86,42 @@ class Store:
         text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=1)
         return self.put(uri, text.encode() + b"\n")
 
-    def _open(self, uri: str) -> tuple[_Backend, str, str]:
+    def _open(self, uri: str) -> tuple[_Backend, str]:
         parts = urlsplit(uri)
         if parts.scheme == "s3" and parts.netloc and len(parts.path) > 1:
             # Keys may hold '?' and '#', which urlsplit would cut off.
-            bucket, _, key = uri.removeprefix("s3://").partition("/")
-            return self._s3, bucket, key
+            return self._s3, uri.removeprefix("s3://")
         if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
-            return self._files, "", unquote(parts.path)
+            return self._files, unquote(parts.path)
         raise BadInputError(f"cannot open {uri!r}: accepted are s3://bucket/key and file:///path")
 
 
 class _Backend(ABC):
     @abstractmethod
-    def read(self, bucket: str, key: str, *, etag: str, version: str) -> Iterator[bytes]: ...
+    def read(self, place: str, *, etag: str, version: str) -> Iterator[bytes]: ...
 
     @abstractmethod
-    def write(self, bucket: str, key: str, content: bytes | Path) -> None: ...
+    def write(self, place: str, content: bytes | Path) -> None: ...
 
 
 class _Files(_Backend):
-    """Files have neither ETag nor version; the digest alone tells a change."""
-
-    def read(self, bucket: str, key: str, *, etag: str, version: str) -> Iterator[bytes]:
+    def read(
+        self,
+        place: str,
+        *,
+        etag: str,  # noqa: ARG002 - files have neither ETag nor version; the digest tells a change
+        version: str,  # noqa: ARG002
+    ) -> Iterator[bytes]:
         try:
-            with open(key, "rb") as file:
+            with Path(place).open("rb") as file:
                 yield from _chunks(file)
         except FileNotFoundError as err:
-            raise InputChangedError(f"there is no file {key}") from err
+            raise InputChangedError(f"there is no file {place}") from err
         except OSError as err:
-            raise StoreUnavailableError(f"cannot read {key}: {err}") from err
+            raise StoreUnavailableError(f"cannot read {place}: {err}") from err
 
-    def write(self, bucket: str, key: str, content: bytes | Path) -> None:
-        target = Path(key)
+    def write(self, place: str, content: bytes | Path) -> None:
+        target = Path(place)
         partial = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +133,7 @@ class _Files(_Backend):
                         out.writelines(_chunks(file))
             partial.replace(target)
         except OSError as err:
-            raise StoreUnavailableError(f"cannot write {key}: {err}") from err
+            raise StoreUnavailableError(f"cannot write {place}: {err}") from err
 
 
 class _S3(_Backend):
@@ -138,18 +141,20 @@ class _S3(_Backend):
         self._env = env
         self._made: Any = None
 
-    def read(self, bucket: str, key: str, *, etag: str, version: str) -> Iterator[bytes]:
+    def read(self, place: str, *, etag: str, version: str) -> Iterator[bytes]:
         pin: dict[str, str] = {}
         if version:
             pin["VersionId"] = version
         elif etag:
             pin["IfMatch"] = etag if etag.startswith('"') else f'"{etag}"'
-        with _translated(f"read s3://{bucket}/{key}"):
+        bucket, _, key = place.partition("/")
+        with _translated(f"read s3://{place}"):
             body = self._client().get_object(Bucket=bucket, Key=key, **pin)["Body"]
             yield from body.iter_chunks(_CHUNK)
 
-    def write(self, bucket: str, key: str, content: bytes | Path) -> None:
-        with _translated(f"write s3://{bucket}/{key}"):
+    def write(self, place: str, content: bytes | Path) -> None:
+        bucket, _, key = place.partition("/")
+        with _translated(f"write s3://{place}"):
             if isinstance(content, bytes):
                 self._client().put_object(Bucket=bucket, Key=key, Body=content)
             else:

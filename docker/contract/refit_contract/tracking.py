@@ -39,9 +39,7 @@ def connect(spec: Spec) -> MlflowClient:
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
-        raise MLflowUnavailableError(
-            "MLFLOW_TRACKING_URI is not set; give the address of an MLflow server"
-        )
+        raise MLflowUnavailableError("MLFLOW_TRACKING_URI is not set; give the address of an MLflow server")
     if uri.startswith(("http://", "https://")):
         wait_for(
             uri.rstrip("/") + "/health",
@@ -86,9 +84,7 @@ def parent_run(spec: Spec, *, client: MlflowClient | None = None) -> str:
     )
 
 
-def stage_run(
-    spec: Spec, *, client: MlflowClient | None = None, tags: Mapping[str, str] | None = None
-) -> str:
+def stage_run(spec: Spec, *, client: MlflowClient | None = None, tags: Mapping[str, str] | None = None) -> str:
     """Return the id of the run of this very attempt below the parent, made if need be.
 
     It has the name that NAMES gives its stage and is running afterwards. `tags` are set when
@@ -192,7 +188,5 @@ def _found_or_made(
 
 def _find(client: MlflowClient, experiment_id: str, key: Mapping[str, str]) -> Run | None:
     wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in key.items())
-    found = client.search_runs(
-        [experiment_id], wanted, max_results=1, order_by=["attributes.start_time ASC"]
-    )
+    found = client.search_runs([experiment_id], wanted, max_results=1, order_by=["attributes.start_time ASC"])
     return found[0] if found else None

@@ -14,11 +14,11 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from refit_contract.columns import FEATURES, KEYS, VIEWS
 from refit_contract.errors import BadInputError
 from refit_contract.run import Context, main
 from refit_contract.spec import Artifact, Spec
-
 from refit_data_prep.engineered import engineered
 from refit_data_prep.matrix import MAIL_SCHEMA, text_of, with_body
 from refit_data_prep.repository import SENDER_VIEW, Repository, sender_rows
@@ -35,7 +35,7 @@ CHUNK: Final = 20_000
 _TFIDF_VIEW: Final = "email_tfidf_features"
 
 
-def features(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
+def features(_spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
     """Do the stage's work; see the module's text.
 
     Raises BadInputError when there is nothing to fit on, FeatureStoreError when Feast fails.
@@ -47,12 +47,10 @@ def features(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[s
         raise BadInputError("entities.parquet has no row of part 'fit'; run prepare again")
     folder = context.scratch / "feast"
     folder.mkdir()
-    repository = Repository(folder)
+    repository = Repository(folder, threads=context.cpus)
     tfidf = Tfidf.fit(_texts(train))
     context.log.info("%d terms of %d mails", len(tfidf.terms), tfidf.documents)
-    history = History.fit(
-        domains=fit["sender_domain"], times=fit["event_timestamp"], labels=fit["label"]
-    )
+    history = History.fit(domains=fit["sender_domain"], times=fit["event_timestamp"], labels=fit["label"])
     sender_rows(history, entities).write_parquet(repository.source(SENDER_VIEW))
     _write_sources(context, repository, tfidf, (train, test), total=len(entities))
     repository.apply()
@@ -126,9 +124,7 @@ def _write_fitted(folder: Path, tfidf: Tfidf, history: History) -> dict[str, Pat
     return paths
 
 
-def _write_matrix(
-    context: Context, repository: Repository, entities: pl.DataFrame, path: Path
-) -> None:
+def _write_matrix(context: Context, repository: Repository, entities: pl.DataFrame, path: Path) -> None:
     """Write what Feast returns for `entities` to `path`, a chunk at a time."""
     writer = _matrix_writer(path)
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import contextlib
 import quopri
 import re
 from collections.abc import Iterable
@@ -34,9 +35,7 @@ _WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")
 _BETWEEN: Final = re.compile(r"(\?=)[ \t\r\n]+(=\?[^?\s]{1,60}\?[bBqQ]\?[^?\s]*\?=)")
 _ADDRESS: Final = re.compile(r"@([^\s@<>\"'(),;:\[\]\\\x00-\x1f\x7f]+)")
 _ANGLE: Final = re.compile(r"<([^<>]*)>")
-_KNOWN: Final = frozenset(
-    b"from to date received subject message-id content-type return-path mime-version".split()
-)
+_KNOWN: Final = frozenset(b"from to date received subject message-id content-type return-path mime-version".split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +95,7 @@ def parse_time(text: str) -> datetime | None:
     return None
 
 
-def event_time(
-    date: datetime | None, received: datetime | None, *, latest: datetime
-) -> datetime | None:
+def event_time(date: datetime | None, received: datetime | None, *, latest: datetime) -> datetime | None:
     """Return when the mail happened, or None when neither time is usable.
 
     Usable is from EARLIEST to `latest`. The sender's `date` counts unless `received`
@@ -148,7 +145,7 @@ def _decoded(data: bytes, charset: str) -> str:
         try:
             # Codecs such as zlib or rot13 are none for text; "idna" and "punycode" explode.
             info = codecs.lookup(name)
-            if info._is_text_encoding and info.name not in {"idna", "punycode"}:  # noqa: SLF001
+            if info._is_text_encoding and info.name not in {"idna", "punycode"}:
                 return _clean(data.decode(name))
         except (LookupError, ValueError, TypeError):
             continue
@@ -201,11 +198,9 @@ def _plain(raw: bytes) -> Mail:
 def _bodies(raw: bytes, body: bytes) -> tuple[list[str], list[str]]:
     from fast_mail_parser import ParseError, parse_email
 
-    try:
+    with contextlib.suppress(ParseError, ValueError):
         mail = parse_email(raw)
         return mail.text_plain, mail.text_html
-    except (ParseError, ValueError):
-        pass
     try:
         return _bodies_by_library(message_from_bytes(raw, policy=policy.compat32))
     except Exception:  # noqa: BLE001 - the library's own bugs on hostile mail are many

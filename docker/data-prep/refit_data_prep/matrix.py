@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from refit_contract.columns import FEATURES
 
+from refit_contract.columns import FEATURES
 from refit_data_prep import mail, normalise
 from refit_data_prep.engineered import engineered
 from refit_data_prep.sender import History
@@ -19,13 +19,13 @@ from refit_data_prep.tfidf import Tfidf
 MAIL_SCHEMA: Final = pl.Schema(
     {
         "event_timestamp": pl.Datetime("us", "UTC"),
-        "sender_domain": pl.String,
-        "subject": pl.String,
-        "body_text": pl.String,
-        "body_html": pl.String,
-        "content_type": pl.String,
-        "x_mailer": pl.String,
-        "received_hop_count": pl.Int32,
+        "sender_domain": pl.String(),
+        "subject": pl.String(),
+        "body_text": pl.String(),
+        "body_html": pl.String(),
+        "content_type": pl.String(),
+        "x_mailer": pl.String(),
+        "received_hop_count": pl.Int32(),
     }
 )
 """The columns of train.parquet and test.parquet that features are computed from."""

@@ -111,15 +111,11 @@ def _candidates(part: NDArray[np.uint32]) -> NDArray[np.int64]:
     fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     first = order[np.maximum.accumulate(np.where(fresh, np.arange(len(key)), 0))]
     old = np.flatnonzero(~fresh)
-    pairs = np.concatenate(
-        [np.stack([order[old - 1], order[old]], axis=1), np.stack([first[old], order[old]], axis=1)]
-    )
+    pairs = np.concatenate([np.stack([order[old - 1], order[old]], axis=1), np.stack([first[old], order[old]], axis=1)])
     return np.unique(pairs, axis=0)
 
 
-def _near(
-    stored: NDArray[np.uint32], rows: NDArray[np.int64], pairs: NDArray[np.int64]
-) -> list[tuple[int, int]]:
+def _near(stored: NDArray[np.uint32], rows: NDArray[np.int64], pairs: NDArray[np.int64]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for at in range(0, len(pairs), _CHUNK):
         some = pairs[at : at + _CHUNK]

@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
 from refit_contract.errors import BadInputError
 from refit_contract.run import Context, main
 from refit_contract.spec import Artifact, Parameters, Spec
-
 from refit_data_prep import mail, normalise, split
 from refit_data_prep.near import Signatures
 from refit_data_prep.report import report_of
@@ -184,9 +183,7 @@ def _distinct(keys: Keys, drops: dict[int, str]) -> NDArray[np.int64]:
     return np.asarray(rows[kept], dtype=np.int64)
 
 
-def _parts(
-    parameters: Parameters, keys: Keys, rows: NDArray[np.int64], groups: list[str]
-) -> list[str]:
+def _parts(parameters: Parameters, keys: Keys, rows: NDArray[np.int64], groups: list[str]) -> list[str]:
     ratio = parameters.test_split_ratio
     if parameters.split == "hash":
         return split.by_hash(groups, ratio=ratio, seed=parameters.seed)
@@ -195,9 +192,7 @@ def _parts(
     return split.by_time(groups, times, names, ratio=ratio)
 
 
-def _check_classes(
-    keys: Keys, stays: list[tuple[int, str]], parameters: Parameters, name: str
-) -> None:
+def _check_classes(keys: Keys, stays: list[tuple[int, str]], parameters: Parameters, name: str) -> None:
     counts = Counter((part, keys.labels[row]) for row, part in stays)
     for part in (split.FIT, split.VALIDATION, split.TEST):
         spam, ham = counts[part, 1], counts[part, 0]

@@ -6,23 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from refit_contract.result import stamp
-
 from refit_data_prep import split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from refit_contract.spec import Spec
-
     from refit_data_prep.prepare import Keys, Plan
     from refit_data_prep.upload import Upload
 
 _LABELS = {0: "ham", 1: "spam"}
 
 
-def report_of(
-    *, spec: Spec, upload: Upload, keys: Keys, plan: Plan, listed: Mapping[str, Any]
-) -> dict[str, Any]:
+def report_of(*, spec: Spec, upload: Upload, keys: Keys, plan: Plan, listed: Mapping[str, Any]) -> dict[str, Any]:
     """Return report.json; its "figures" are the stage's figures.
 
     `listed` holds the dropped rows to show by reason and the number of renamed ids.

@@ -9,17 +9,20 @@ one domain and hour, and the newest one is still found by Feast.
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import time
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import polars as pl
+
 from refit_contract.columns import FEATURES, VIEWS
 from refit_contract.errors import FeatureStoreError, WorkloadError
-
 from refit_data_prep.sender import COLUMNS, History, ratios
 
 SENDER_VIEW: Final = "sender_domain_features"
@@ -51,14 +54,13 @@ class Repository:
     wrong in Feast is a FeatureStoreError.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Use the existing, empty `folder`."""
+    def __init__(self, folder: Path, *, threads: int) -> None:
+        """Use the existing, empty `folder` and at most `threads` threads for a join."""
         self._folder = folder
+        self._threads = threads
         self._store: Any = None
         self.seconds = 0.0
-        (folder / "feature_store.yaml").write_text(
-            _CONFIG.format(project=_PROJECT, folder=folder), encoding="utf-8"
-        )
+        (folder / "feature_store.yaml").write_text(_CONFIG.format(project=_PROJECT, folder=folder), encoding="utf-8")
 
     @property
     def registry(self) -> Path:
@@ -76,6 +78,13 @@ class Repository:
         def work() -> None:
             from feast import FeatureStore
 
+            # Feast runs its queries on this connection. Without these, DuckDB spills into the
+            # current folder, keeps extensions under the home directory and uses every CPU.
+            connection = importlib.import_module("ibis").get_backend()
+            connection.raw_sql(f"SET temp_directory = '{self._folder}/spill'")
+            connection.raw_sql(f"SET extension_directory = '{self._folder}/extensions'")
+            connection.raw_sql(f"SET threads = {self._threads}")
+            logging.getLogger("feast").setLevel(logging.WARNING)
             self._store = FeatureStore(repo_path=str(self._folder))
             self._store.apply(definitions(self.source))
 
@@ -107,8 +116,11 @@ class Repository:
 
     def _historical(self, asked: pl.DataFrame) -> Any:
         service = self._store.get_feature_service(SERVICE)
-        job = self._store.get_historical_features(entity_df=asked.to_pandas(), features=service)
-        return job.to_arrow()
+        with warnings.catch_warnings():
+            # ibis 12 calls what DuckDB 2 has renamed.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ibis\..*")
+            job = self._store.get_historical_features(entity_df=asked.to_pandas(), features=service)
+            return job.to_arrow()
 
 
 def definitions(source: Callable[[str], Path]) -> list[Any]:
@@ -158,9 +170,7 @@ def sender_rows(history: History, entities: pl.DataFrame) -> pl.DataFrame:
         .filter(hour_of(pl.col(_TIME)) == pl.col("sender_hour"))
         .join(asked, on=["sender_domain", "sender_hour"], how="semi")
     )
-    return pl.concat([opening, inside.select(opening.columns)]).sort(
-        "sender_domain", "sender_hour", _TIME
-    )
+    return pl.concat([opening, inside.select(opening.columns)]).sort("sender_domain", "sender_hour", _TIME)
 
 
 def hour_of(when: pl.Expr) -> pl.Expr:
@@ -173,5 +183,5 @@ def _guarded(doing: str, work: Callable[[], _T]) -> _T:
         return work()
     except WorkloadError:
         raise
-    except Exception as err:  # noqa: BLE001 - Feast, ibis and DuckDB share no base class
+    except Exception as err:
         raise FeatureStoreError(f"Feast could not {doing}: {type(err).__name__}: {err}") from err

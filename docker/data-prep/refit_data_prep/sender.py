@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
 from refit_contract.columns import VIEWS
 
 COLUMNS: Final = VIEWS["sender_domain_features"]
@@ -21,11 +22,11 @@ COLUMNS: Final = VIEWS["sender_domain_features"]
 _TIME: Final = pl.Datetime("us", "UTC")
 _SCHEMA: Final = pl.Schema(
     {
-        "sender_domain": pl.String,
+        "sender_domain": pl.String(),
         "event_timestamp": _TIME,
-        "email_count": pl.UInt32,
-        "spam_count": pl.UInt32,
-        "ham_count": pl.UInt32,
+        "email_count": pl.UInt32(),
+        "spam_count": pl.UInt32(),
+        "ham_count": pl.UInt32(),
     }
 )
 

@@ -97,9 +97,7 @@ class Sinks:
         for sink in self._sinks.values():
             sink.close()
 
-    def add(
-        self, row: Row, *, time: datetime, email_id: str, part: str, group: str, text_hash: str
-    ) -> None:
+    def add(self, row: Row, *, time: datetime, email_id: str, part: str, group: str, text_hash: str) -> None:
         """Add one mail to the files that it belongs to."""
         value: dict[str, Any] = dict(zip(MAIL_SCHEMA, row_of(row.mail, time), strict=True))
         value |= {"email_id": email_id, "label": row.label, "part": part, "group": group}

@@ -44,9 +44,7 @@ def by_hash(groups: Sequence[str], *, ratio: float, seed: int) -> list[str]:
     return [parts[group] for group in groups]
 
 
-def by_time(
-    groups: Sequence[str], times: NDArray[np.int64], names: Sequence[str], *, ratio: float
-) -> list[str]:
+def by_time(groups: Sequence[str], times: NDArray[np.int64], names: Sequence[str], *, ratio: float) -> list[str]:
     """Return the part of each mail: the last `ratio` by time is test.
 
     The last VALIDATION_RATIO of the rest is validation. Mail of the test period whose group

@@ -16,9 +16,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
 from refit_contract.columns import TFIDF_TERMS
 
-TOKEN: Final = r"\w\w+"
+TERM: Final = r"\w\w+"
 """A term: two or more word characters of the lower-case text (Rust regex, Unicode)."""
 
 _FORMAT: Final = 1
@@ -79,7 +80,7 @@ class Tfidf:
         """Write the vocabulary as JSON; equal vocabularies give equal bytes."""
         value = {
             "format": _FORMAT,
-            "token": TOKEN,
+            "token": TERM,
             "documents": self.documents,
             "terms": list(self.terms),
             "idf": list(self.idf),
@@ -93,7 +94,7 @@ class Tfidf:
         Raises ValueError when the file is of another format.
         """
         value = json.loads(path.read_text(encoding="utf-8"))
-        if value.get("format") != _FORMAT or value.get("token") != TOKEN:
+        if value.get("format") != _FORMAT or value.get("token") != TERM:
             raise ValueError(f"{path} is no TF-IDF vocabulary of format {_FORMAT}")
         return cls(
             terms=tuple(value["terms"]),
@@ -104,7 +105,7 @@ class Tfidf:
 
 def _counts(texts: pl.Series) -> pl.DataFrame:
     """Return row, term, count for each different term of each text."""
-    tokens = texts.cast(pl.String).str.to_lowercase().str.extract_all(TOKEN)
+    tokens = texts.cast(pl.String).str.to_lowercase().str.extract_all(TERM)
     return (
         pl.DataFrame({"row": pl.arange(0, len(texts), eager=True, dtype=pl.UInt32), "term": tokens})
         .explode("term", empty_as_null=True)

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from refit_contract.errors import BadInputError
 
+from refit_contract.errors import BadInputError
 from refit_data_prep import mail
 
 Layout = Literal["raw", "text", "columns"]
