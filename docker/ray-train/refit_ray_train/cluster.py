@@ -1,0 +1,103 @@
+"""The Ray cluster that the stages work on: a head that is already running."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from refit_contract import Context, RayUnavailableError, Spec, wait_for
+
+_PATIENCE: Final = timedelta(minutes=2)
+
+_PASSED_ON: Final = ("PYTHONPATH", "OMP_WAIT_POLICY")
+"""Variables of the driver that its workers need and that a raylet started earlier may not have."""
+
+_SETTINGS: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A fit takes seconds: two seconds between looks at it would be most of the stage.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+    # One more process to start, to save a fit that is quicker than its own restart.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    # Results reach the driver by callback; their log files would only be deleted again.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster as this driver found it: its CPUs now, and a folder for what Ray writes."""
+
+    cpus: int
+    storage: Path
+
+    def threads(self, *, of: int, budget: int) -> int:
+        """Return the threads for each of `of` workers on machines with `budget` threads, at least 1."""
+        return max(1, min(budget, self.cpus // of))
+
+
+@contextmanager
+def connected(spec: Spec, context: Context) -> Iterator[Cluster]:
+    """Connect to the cluster at RAY_ADDRESS for the length of the block.
+
+    Ray's own files for results go to the attempt's scratch folder. When the process dies inside
+    the block, the cluster ends everything that the block started there. Raises
+    RayUnavailableError when the variable is unset or the cluster does not let this driver in
+    within two minutes or until the spec's deadline.
+    """
+    address = _address(deadline=spec.deadline)
+    _settle(os.environ)
+    import ray
+    from ray.job_config import JobConfig
+
+    job = JobConfig(metadata={"refit_run": spec.run, "refit_stage": spec.stage})
+    try:
+        ray.init(
+            address=address,
+            namespace=spec.run,
+            job_config=job,
+            runtime_env=_runtime_env(),
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as err:
+        raise RayUnavailableError(f"cannot join the Ray cluster at {address}: {err}") from err
+    try:
+        storage = context.scratch / "ray"
+        storage.mkdir(exist_ok=True)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cpus = max(1, int(resources.get("CPU", 0)))
+        context.log.info("joined the Ray cluster at %s with %d CPUs", address, cpus)
+        yield Cluster(cpus=cpus, storage=storage)
+    finally:
+        ray.shutdown()
+
+
+def _address(*, deadline: datetime) -> str:
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address or address == "local":
+        raise RayUnavailableError(f"RAY_ADDRESS is {address!r}; accepted is host:port of a running Ray head")
+    if address != "auto" and "://" not in address:
+        wait_for(f"tcp://{address}", deadline=deadline, error=RayUnavailableError, at_most=_PATIENCE)
+    return address
+
+
+def _settle(env: MutableMapping[str, str]) -> None:
+    for name, value in _SETTINGS.items():
+        env.setdefault(name, value)
+
+
+def _runtime_env() -> dict[str, Any] | None:
+    # A driver that was submitted as a job has its environment from the job already, and Ray
+    # refuses a second value for the same variable.
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return None
+    return {"env_vars": {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}}
