@@ -1,6 +1,7 @@
 package events
 
 import (
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,12 @@ func ClaimOfObject(bucket string, key string, a Artifact, lastModified time.Time
 // ClaimOfRequest is the key of the claim on one injected request.
 func ClaimOfRequest(source, id string) string {
 	return "claims/" + hash("request", source, id)
+}
+
+// RefusalOf is where the refusal of an object is kept, beside the claim that it
+// did not get.
+func RefusalOf(claim string) string {
+	return "refusals/" + strings.TrimPrefix(claim, "claims/")
 }
 
 // RunID is the id of a run claimed at t under the claim key: when it began, and

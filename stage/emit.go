@@ -1,0 +1,62 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+)
+
+// Emitter sends events. It returns nil only when the event is safe with whoever
+// took it. It is safe for concurrent use.
+type Emitter interface {
+	Emit(ctx context.Context, e event.Event) error
+}
+
+// Broker is an Emitter that posts to a broker's address.
+type Broker struct{ client cloudevents.Client }
+
+var _ Emitter = (*Broker)(nil)
+
+// The retries of one Emit take about 6 s: after that the caller fails, and the
+// event that it handles is delivered to it again.
+const (
+	emitRetries = 6
+	emitDelay   = 100 * time.Millisecond
+)
+
+// NewBroker returns an Emitter for the broker at url, K_SINK as Knative says.
+func NewBroker(url string) (*Broker, error) {
+	client, err := cloudevents.NewClientHTTP(
+		cehttp.WithTarget(url),
+		cehttp.WithIsRetriableFunc(isRetriable),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make a sender for %s: %w", url, err)
+	}
+	return &Broker{client: client}, nil
+}
+
+// Emit posts e until the broker takes it or the retries are used up.
+func (b *Broker) Emit(ctx context.Context, e event.Event) error {
+	ctx = cloudevents.ContextWithRetriesExponentialBackoff(ctx, emitDelay, emitRetries)
+	if result := b.client.Send(ctx, e); !cloudevents.IsACK(result) {
+		return fmt.Errorf("send %s: %w", e.Type(), result)
+	}
+	return nil
+}
+
+// isRetriable adds 500 to what the SDK retries: a broker's ingress answers so
+// while its store is down.
+func isRetriable(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusTooManyRequests, http.StatusRequestTimeout,
+		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
