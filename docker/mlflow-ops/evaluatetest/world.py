@@ -21,6 +21,7 @@ from refit_data_prep.sender import History
 from refit_data_prep.tfidf import Tfidf
 
 ROWS, TEST_ROWS = 600, 200
+NOW = datetime(2026, 11, 23, 5, 59, 58, tzinfo=UTC)
 SPAM_WORDS = ("free", "money", "click", "winner", "offer", "credit", "prize", "cash")
 HAM_WORDS = ("meeting", "patch", "kernel", "list", "release", "lunch", "review", "thanks")
 COMMON = ("the", "to", "of", "and", "in", "is", "it", "you", "that", "for", "on", "are", "with")
@@ -58,7 +59,7 @@ class World:
             "commit": "0123abc",
             "deadline": (datetime.now(UTC) + timedelta(minutes=10)).isoformat(),
             "data": {
-                "landed_at": "2026-11-23T05:59:58Z",
+                "landed_at": NOW.isoformat(),
                 "digest": "sha256:" + "0" * 64,
                 "uri": "s3://landing/mails.parquet",
             },
@@ -114,6 +115,7 @@ def build(folder: Path) -> World:
             "label": labels,
             "part": [str(p) for p in part],
             "group": [f"{i:032x}" for i in range(ROWS)],
+            "text_hash": [f"{i + ROWS:032x}" for i in range(ROWS)],
         }
     )
     _write(folder, keys, features, raw)
@@ -155,7 +157,7 @@ def _write(
     features: np.ndarray[Any, np.dtype[np.float32]],
     raw: list[bytes],
 ) -> None:
-    matrix = keys.hstack(pl.DataFrame(features, schema=list(FEATURES)))
+    matrix = keys.drop("text_hash").hstack(pl.DataFrame(features, schema=list(FEATURES)))
     test = pl.col("part") == "test"
     matrix.filter(test).write_parquet(folder / "test_matrix.parquet")
     matrix.filter(~test).write_parquet(folder / "train_matrix.parquet")
@@ -193,5 +195,6 @@ def _candidate(
         "validation": {"f1": f1, "log_loss": 0.1},
     }
     (folder / f"{name}.json").write_text(json.dumps(choice))
-    trials = [{"number": i, "f1": 0.95 + i / 100, "stopped_early": i == 1} for i in range(3)]
-    (folder / "trials.json").write_text(json.dumps(trials))
+    trials: list[dict[str, Any]] = [{"trial": i, "f1": 0.95 + i / 100, "stopped_early": i == 1} for i in range(3)]
+    trials.append({"trial": 3, "stopped_early": False, "ended": "failed"})
+    (folder / "trials.json").write_text(json.dumps({"best_trial": 2, "trials": trials}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,7 @@ def compare(
     split: Split,
     candidate: npt.NDArray[np.bool_],
     mails: Path | None,
+    now: datetime,
     seed: int,
     scratch: Path,
     seconds: float,
@@ -76,8 +78,8 @@ def compare(
     """Compare the candidate with the champion of `model_name`, which has at most `seconds`.
 
     `candidate` are its calls on `split`; `mails` is the file of the split's raw mails, the only
-    thing that a model of another version can be asked about. A champion that cannot be compared
-    with is never beaten. Raises MLflowUnavailableError when MLflow does not say who it is.
+    thing that a model of another version can be asked about; `now` is when they landed. A champion
+    that cannot be compared with is never beaten. Raises MLflowUnavailableError when MLflow does not say who it is.
     """
     version = find(model_name)
     if not version:
@@ -90,11 +92,13 @@ def compare(
     rows = split.rows_of(mails)
     try:
         current = fetch(model_name=model_name, version=version, folder=scratch / "champion")
-        rows_kept = comparable(split.groups[rows], trained_on=current.trained_on)
+        rows_kept = comparable(split, trained_on=current.trained_on)[rows]
         kept = rows[rows_kept]
         if not enough(split.labels[kept]):
             return too_few(version=version, rows=len(kept))
-        with rehearsal.scoring(model=str(current.folder), mails=mails, name="champion", scratch=scratch) as scoring:
+        with rehearsal.scoring(
+            model=str(current.folder), mails=mails, now=now, name="champion", scratch=scratch
+        ) as scoring:
             scores = scoring.result(seconds=seconds)
     except (UnusableError, rehearsal.ScoringError) as err:
         return Verdict(version=version, reason=f"champion version {version} is not comparable: {err}")
@@ -161,9 +165,18 @@ def read_groups(path: Path) -> frozenset[str]:
     return frozenset(pl.read_parquet(path)["hash"].to_list())
 
 
-def comparable(groups: measures.Groups, *, trained_on: Collection[str]) -> npt.NDArray[np.bool_]:
-    """Return for each test mail whether the champion saw neither it nor a near copy of it."""
-    return np.array([group not in trained_on for group in groups], dtype=bool)
+def comparable(split: Split, *, trained_on: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Return for each test mail whether the champion saw neither it nor a near copy of it.
+
+    A group is named after its oldest mail, so another version of the data may name it otherwise:
+    one known mail makes its whole group known.
+    """
+    known = {
+        group
+        for group, text in zip(split.groups, split.text_hashes, strict=True)
+        if group in trained_on or text in trained_on
+    }
+    return np.array([group not in known for group in split.groups], dtype=bool)
 
 
 def enough(labels: measures.Labels) -> bool:

@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -57,14 +58,15 @@ class Detector:
             threshold=float(choice["threshold"]),
         )
 
-    def features(self, raw: Sequence[bytes]) -> Features:
+    def features(self, raw: Sequence[bytes], *, now: datetime | None = None) -> Features:
         """Return the 524 features of each RFC 822 message, shape (n, 524).
 
-        A mail without a usable date has the features of the time of the call.
+        `now` (aware; the time of the call if None) bounds the dates that are believed, and is the
+        date of a mail that has no usable one.
         """
         from refit_data_prep.matrix import features_of, mails_of
 
-        return features_of(mails_of(raw), tfidf=self.tfidf, senders=self.senders)
+        return features_of(mails_of(raw, now=now), tfidf=self.tfidf, senders=self.senders)
 
     def probabilities(self, features: Features) -> measures.Probabilities:
         """Return the probability of spam of each row, shape (n,)."""
@@ -87,6 +89,20 @@ def to_bytes(values: Sequence[object], *, encoding: str = "text") -> list[bytes]
     if encoding not in ENCODINGS:
         raise ValueError(f"encoding is {encoding!r}; accepted are: {', '.join(ENCODINGS)}")
     return [_bytes(row, value, encoding) for row, value in enumerate(values)]
+
+
+def to_time(text: str) -> datetime | None:
+    """Return the ISO 8601 time in `text`, UTC unless it says otherwise, or None for "".
+
+    Raises ValueError naming `text` and what is accepted.
+    """
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise ValueError(f"now is {text!r}; accepted is an ISO 8601 time") from err
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def feature_titles(tfidf: Path) -> list[str]:

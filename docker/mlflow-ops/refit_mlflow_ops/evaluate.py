@@ -112,12 +112,13 @@ def _judge(spec: Spec, context: Context) -> Case:
     first, second = pick(*(_candidate(context, name) for name in ("baseline", "tuned")))
     matrix = context.download("test_matrix")
     boosters = {c.name: c.booster(threads=context.cpus) for c in (first, second)}
-    split = Split.read(matrix, boosters=boosters)
+    entities = context.download("entities")
+    split = Split.read(matrix, entities=entities, boosters=boosters)
     winner, other = (
         plots.Judged(name=c.name, probabilities=split.probabilities[c.name], threshold=c.threshold)
         for c in (first, second)
     )
-    train = Train.read(context.download("entities"))
+    train = Train.read(entities)
     return Case(
         spec=spec,
         context=context,
@@ -167,6 +168,7 @@ def _check_features(case: Case) -> int:
     return rehearsal.check_features(
         detector=Detector.load(case.files, threads=case.context.cpus),
         mails=case.mails,
+        now=case.spec.data.landed_at,
         matrix=case.matrix,
         email_ids=case.split.email_ids,
         probabilities=case.winner.probabilities,
@@ -199,7 +201,13 @@ def _rehearse(case: Case, logged: model.Logged) -> tuple[champion.Verdict, dict[
     mails = case.mails or model.write_examples(scratch / "examples.parquet")
     with (
         ThreadPoolExecutor(max_workers=1) as pool,
-        rehearsal.scoring(model=logged.uri, mails=mails, name="logged", scratch=scratch) as ours,
+        rehearsal.scoring(
+            model=logged.uri,
+            mails=mails,
+            now=case.spec.data.landed_at,
+            name="logged",
+            scratch=scratch,
+        ) as ours,
     ):
         verdict = pool.submit(_compare, case)
         pictures = _draw(case)
@@ -219,6 +227,7 @@ def _compare(case: Case) -> champion.Verdict:
         split=case.split,
         candidate=case.winner.probabilities >= case.winner.threshold,
         mails=case.mails,
+        now=case.spec.data.landed_at,
         seed=case.spec.parameters.seed,
         scratch=case.context.scratch,
         seconds=_seconds_left(case.spec),

@@ -88,7 +88,7 @@ def log(
         code_paths=[str(path) for path in _code()],
         pip_requirements=requirements(),
         signature=signature(),
-        input_example=(pd.DataFrame({"raw": list(EXAMPLES)}), {"encoding": "text"}),
+        input_example=(pd.DataFrame({"raw": list(EXAMPLES)}), {"encoding": "text", "now": ""}),
         metadata={"threshold": threshold, **tags},
         params={"threshold": threshold, **params},
         tags={**tags, "threshold": f"{threshold:.6f}"},
@@ -115,7 +115,12 @@ def signature() -> ModelSignature:
         # A string column would refuse bytes, a binary one would want base64 for plain text.
         inputs=Schema([ColSpec(AnyType(), "raw")]),  # type: ignore[no-untyped-call]
         outputs=Schema([ColSpec(DataType.double, "probability"), ColSpec(DataType.string, "label")]),
-        params=ParamSchema([ParamSpec("encoding", DataType.string, "text")]),
+        params=ParamSchema(
+            [
+                ParamSpec("encoding", DataType.string, "text"),
+                ParamSpec("now", DataType.string, ""),
+            ]
+        ),
     )
 
 

@@ -43,18 +43,26 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One tuning trial: its number, its best validation F1, and whether it was ended early."""
+    """One tuning trial: its number, its validation F1, whether it was ended early or is the best."""
 
     number: int
     f1: float
     stopped: bool
+    best: bool
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Return the trials in the file that the tune stage wrote."""
+    """Return the trials in the file of the tune stage that got as far as a figure."""
+    content = json.loads(path.read_text(encoding="utf-8"))
     return [
-        Trial(number=int(t["number"]), f1=float(t["f1"]), stopped=bool(t["stopped_early"]))
-        for t in json.loads(path.read_text(encoding="utf-8"))
+        Trial(
+            number=int(trial["trial"]),
+            f1=float(trial["f1"]),
+            stopped=bool(trial["stopped_early"]),
+            best=trial["trial"] == content["best_trial"],
+        )
+        for trial in content["trials"]
+        if "f1" in trial
     ]
 
 
@@ -237,14 +245,14 @@ def _tuning_history(trials: Sequence[Trial]) -> Figure:
                 color=_OTHER,
                 label="trial, stopped early",
             )
-        first = int(np.argmax(scores))
-        _mark(
-            axes,
-            numbers[first],
-            scores[first],
-            f"trial {numbers[first]}: {scores[first]:.4f}",
-            below=False,
-        )
+        for first in np.flatnonzero([t.best for t in ordered]):
+            _mark(
+                axes,
+                numbers[first],
+                scores[first],
+                f"trial {numbers[first]}: {scores[first]:.4f}",
+                below=False,
+            )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(y=0.15)
         axes.set(
@@ -280,7 +288,7 @@ def _mark(axes: Axes, x: float, y: float, text: str, *, below: bool = True) -> N
     axes.annotate(
         text,
         (x, y),
-        xytext=(-12, -26 if below else 14),
+        xytext=(-14, -42 if below else 14),
         textcoords="offset points",
         ha="right",
         color=_MARK,

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -69,17 +70,18 @@ class Scoring:
 
 
 @contextmanager
-def scoring(*, model: str, mails: Path, name: str, scratch: Path) -> Iterator[Scoring]:
+def scoring(*, model: str, mails: Path, now: datetime, name: str, scratch: Path) -> Iterator[Scoring]:
     """Start scoring the column `raw` of the file `mails` with `model`, a folder or a model URI.
 
-    The process is ended when the block is left before it is done.
+    `now` is the time of the call for a model that can be told. The process is ended when the block
+    is left before it is done.
     """
     folder = scratch / f"score-{name}"
     folder.mkdir()
     out, log = folder / "scores.parquet", folder / "log.txt"
     script = Path(__file__).with_name("score.py")
     # Isolated: neither PYTHONPATH nor this folder may lend the model code that it lacks.
-    command = [sys.executable, "-I", str(script), model, str(mails), str(out)]
+    command = [sys.executable, "-I", str(script), model, str(mails), now.isoformat(), str(out)]
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
             command,
@@ -100,13 +102,15 @@ def check_features(
     *,
     detector: Detector,
     mails: Path,
+    now: datetime,
     matrix: Path,
     email_ids: list[str],
     probabilities: measures.Probabilities,
 ) -> int:
     """Return how many mails of the file `mails` have the predictions that the matrix has.
 
-    `email_ids` and `probabilities` are those of the rows of `matrix`. Raises InternalError naming
+    `now` is when the mails landed: no later time in them is believed, as in training. `email_ids`
+    and `probabilities` are those of the rows of `matrix`. Raises InternalError naming
     the first email_id and feature that differ.
     """
     import pyarrow.parquet as pq
@@ -118,7 +122,7 @@ def check_features(
         if unknown := [i for i in ids if i not in place]:
             raise InternalError(f"mail {unknown[0]} has raw mail but no row in the test matrix")
         rows = np.array([place[i] for i in ids])
-        features = detector.features(batch["raw"].to_pylist())
+        features = detector.features(batch["raw"].to_pylist(), now=now)
         apart = np.abs(detector.probabilities(features) - probabilities[rows]) > TOLERANCE
         if apart.any():
             first = int(np.argmax(apart))

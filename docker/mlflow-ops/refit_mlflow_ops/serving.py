@@ -35,13 +35,15 @@ class SpamDetector(PythonModel):
 
         `model_input` has a column `raw`: an RFC 822 message as string or bytes. With the
         parameter `encoding` set to "base64" a string holds the bytes in base64, which is how
-        mail that is no valid UTF-8 travels in JSON. Raises ValueError naming a row that is no mail.
+        mail that is no valid UTF-8 travels in JSON. The parameter `now` (ISO 8601) stands for the
+        time of the call, which bounds the dates that are believed. Raises ValueError naming a row that is no mail.
         """
-        from refit_mlflow_ops.detector import to_bytes
+        from refit_mlflow_ops.detector import to_bytes, to_time
 
-        encoding = str((params or {}).get("encoding", "text"))
-        raw = to_bytes(list(model_input["raw"]), encoding=encoding)
-        probabilities = self._detector.probabilities(self._detector.features(raw))
+        given = {"encoding": "text", "now": "", **(params or {})}
+        raw = to_bytes(list(model_input["raw"]), encoding=given["encoding"])
+        features = self._detector.features(raw, now=to_time(given["now"]))
+        probabilities = self._detector.probabilities(features)
         return pd.DataFrame(
             {"probability": probabilities, "label": self._detector.labels(probabilities)},
             index=model_input.index,

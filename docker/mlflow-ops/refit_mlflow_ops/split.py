@@ -26,17 +26,19 @@ _KEYS = ("email_id", "label", "part", "group", "sender_domain")
 class Split:
     """The test split without its features, one entry per mail, in the order of the matrix.
 
+    `text_hashes` name each mail's content, `groups` are named after one of their mails' content.
     `probabilities` are those of each candidate, by its name.
     """
 
     email_ids: list[str]
     labels: measures.Labels
     groups: measures.Groups
+    text_hashes: measures.Groups
     sender_domains: npt.NDArray[np.object_]
     probabilities: Mapping[str, measures.Probabilities]
 
     @classmethod
-    def read(cls, matrix: Path, *, boosters: Mapping[str, xgboost.Booster]) -> Split:
+    def read(cls, matrix: Path, *, entities: Path, boosters: Mapping[str, xgboost.Booster]) -> Split:
         """Score the file `matrix` with each booster; memory does not grow with its features.
 
         Raises InternalError when it is empty, has another part than "test", or an email_id twice.
@@ -49,6 +51,7 @@ class Split:
             email_ids=keys["email_id"].to_list(),
             labels=keys["label"].to_numpy().astype(np.int8),
             groups=keys["group"].to_numpy(),
+            text_hashes=_text_hashes(keys, entities),
             sender_domains=keys["sender_domain"].to_numpy(),
             probabilities=_score(matrix, boosters),
         )
@@ -88,6 +91,18 @@ class Train:
             sender_domains=frozenset(train["sender_domain"].to_list()) - {"", None},
             hashes=frozenset(h for c in columns for h in train[c].to_list()),
         )
+
+
+def _text_hashes(keys: pl.DataFrame, entities: Path) -> measures.Groups:
+    """Return the content hash of each mail of `keys`, or its group where the table has none."""
+    import polars as pl
+
+    table = pl.scan_parquet(entities)
+    if "text_hash" not in table.collect_schema().names():
+        return keys["group"].to_numpy()
+    known = table.select("email_id", "text_hash").collect()
+    joined = keys.join(known, on="email_id", how="left", maintain_order="left")
+    return joined["text_hash"].fill_null(joined["group"]).to_numpy()
 
 
 def _check(keys: pl.DataFrame) -> None:

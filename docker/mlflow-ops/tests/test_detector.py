@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from evaluatetest.world import TEST_ROWS, World
+from evaluatetest.world import NOW, TEST_ROWS, World
 from refit_contract import FEATURES, InternalError
 from refit_mlflow_ops import rehearsal
 from refit_mlflow_ops.candidate import Candidate
-from refit_mlflow_ops.detector import Detector, feature_titles, to_bytes
+from refit_mlflow_ops.detector import Detector, feature_titles, to_bytes, to_time
 from refit_mlflow_ops.split import Split, Train
 
 
@@ -28,16 +29,19 @@ def split(world: World) -> Split:
     """Return the world's test split, scored by the tuned candidate."""
     tuned = Candidate.read(name="tuned", model=world.folder / "tuned.ubj", choice=world.folder / "tuned.json")
     matrix = world.folder / "test_matrix.parquet"
-    return Split.read(matrix, boosters={"tuned": tuned.booster(threads=1)})
+    return Split.read(matrix, entities=world.folder / "entities.parquet", boosters={"tuned": tuned.booster(threads=1)})
 
 
 def check(world: World, *, matrix: Path) -> int:
     """Compare serving with `matrix` for every raw test mail."""
     tuned = Candidate.read(name="tuned", model=world.folder / "tuned.ubj", choice=world.folder / "tuned.json")
-    judged = Split.read(matrix, boosters={"tuned": tuned.booster(threads=1)})
+    judged = Split.read(
+        matrix, entities=world.folder / "entities.parquet", boosters={"tuned": tuned.booster(threads=1)}
+    )
     return rehearsal.check_features(
         detector=detector(world),
         mails=world.folder / "test_raw.parquet",
+        now=NOW,
         matrix=matrix,
         email_ids=judged.email_ids,
         probabilities=judged.probabilities["tuned"],
@@ -126,6 +130,28 @@ def test_what_is_no_mail_is_refused_by_row(value: object, encoding: str, message
         to_bytes([good, value], encoding=encoding)
 
 
+def test_mail_from_the_future_is_dated_by_now(world: World) -> None:
+    """A date after `now` is not believed: the mail has the features of `now`, as in training."""
+    future = b"From: a@b.example\nDate: Tue, 24 Nov 2026 23:30:00 +0000\n\nhi"
+    features = detector(world).features([future], now=NOW)
+    assert features[0, FEATURES.index("hour_of_day")] == NOW.hour
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [("", None), ("2026-11-23T05:59:58+00:00", NOW), ("2026-11-23T05:59:58", NOW)],
+)
+def test_now_comes_as_text(text: str, want: datetime | None) -> None:
+    """ISO 8601, UTC unless it says otherwise; nothing means the time of the call."""
+    assert to_time(text) == want
+
+
+def test_what_is_no_time_is_refused() -> None:
+    """The message says what was given and what is accepted."""
+    with pytest.raises(ValueError, match="now is 'soon'; accepted is an ISO 8601 time"):
+        to_time("soon")
+
+
 def test_titles_show_the_terms(world: World) -> None:
     """A TF-IDF column is shown by its word; the others keep their names."""
     titles = feature_titles(world.folder / "tfidf.json")
@@ -137,12 +163,12 @@ def test_titles_show_the_terms(world: World) -> None:
 def test_a_split_that_is_not_the_test_split_is_refused(world: World, tmp_path: Path) -> None:
     """Train rows, no rows and double rows are never judged."""
     with pytest.raises(InternalError, match="rows of fit, validation"):
-        Split.read(world.folder / "train_matrix.parquet", boosters={})
+        Split.read(world.folder / "train_matrix.parquet", entities=world.folder / "entities.parquet", boosters={})
     table = pl.read_parquet(world.folder / "test_matrix.parquet")
     for frame, message in ((table.head(0), "no rows"), (table.vstack(table), "more than once")):
         frame.write_parquet(tmp_path / "matrix.parquet")
         with pytest.raises(InternalError, match=message):
-            Split.read(tmp_path / "matrix.parquet", boosters={})
+            Split.read(tmp_path / "matrix.parquet", entities=world.folder / "entities.parquet", boosters={})
 
 
 def test_train_knows_its_domains_and_hashes_only(world: World) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from evaluatetest import tracked
-from evaluatetest.world import World
+from evaluatetest.world import NOW, World
 from refit_contract import wait_for
 from refit_mlflow_ops import model, rehearsal
 
@@ -100,7 +100,7 @@ def test_a_clean_interpreter_predicts_the_same(
     mails = world.folder / "test_raw.parquet"
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     try:
-        with rehearsal.scoring(model=logged.uri, mails=mails, name="logged", scratch=tmp_path) as scoring:
+        with rehearsal.scoring(model=logged.uri, mails=mails, now=NOW, name="logged", scratch=tmp_path) as scoring:
             got = scoring.result(seconds=60)
     finally:
         del os.environ["MLFLOW_TRACKING_URI"]
