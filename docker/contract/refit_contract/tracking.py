@@ -47,6 +47,8 @@ def connect(spec: Spec) -> MlflowClient:
             error=MLflowUnavailableError,
             at_most=_PATIENCE,
         )
+    # Its telemetry calls out, and writes into the home directory.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)

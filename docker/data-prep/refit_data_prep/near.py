@@ -1,6 +1,6 @@
 """Near-identical mail, found by MinHash and grouped.
 
-Two mails are near when about 70 % of their three-word runs are the same. Signatures lie in a
+Two mails are near when about 60 % of their three-word runs are the same. Signatures lie in a
 file, so that memory does not grow with the upload; every step is linear in the mails.
 """
 
@@ -19,7 +19,7 @@ from refit_data_prep.normalise import words
 SIGNATURE: Final = 64
 """Values of a signature, four bytes each."""
 
-THRESHOLD: Final = 0.7
+THRESHOLD: Final = 0.55
 """Mails whose signatures agree in this share of values are near."""
 
 _BANDS: Final = 16
