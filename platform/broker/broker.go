@@ -77,10 +77,13 @@ func (c Config) WithDefaults() Config {
 		c.AckWait = DefaultAckWait
 	}
 	if c.MaxEventBytes == 0 && c.JetStream != nil {
-		c.MaxEventBytes = int(c.JetStream.Conn().MaxPayload()) - headRoom
+		c.MaxEventBytes = c.frame()
 	}
 	return c
 }
+
+// frame is how large an event can be in a message of the server.
+func (c Config) frame() int { return int(c.JetStream.Conn().MaxPayload()) - headRoom }
 
 func (c Config) validate() error {
 	switch {
@@ -88,6 +91,8 @@ func (c Config) validate() error {
 		return errors.New("broker: Manifests is empty: load them with Load")
 	case c.JetStream == nil:
 		return errors.New("broker: JetStream is nil")
+	case c.MaxEventBytes < 0 || c.MaxEventBytes > c.frame():
+		return fmt.Errorf("broker: MaxEventBytes %d: accepted are 1 to %d, what the NATS server takes", c.MaxEventBytes, c.frame())
 	case c.Concurrency < 1:
 		return fmt.Errorf("broker: Concurrency %d: accepted are 1 and more", c.Concurrency)
 	case c.AckWait < time.Second:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -116,8 +117,12 @@ func deliverForever(dir, url string) error {
 	if err != nil {
 		return err
 	}
+	m, err := broker.Load(fstest.MapFS{"all.yaml": {Data: []byte(brokerYAML + "\n---\n" + triggerYAML("work"))}})
+	if err != nil {
+		return err
+	}
 	b, err := broker.New(ctx, broker.Config{
-		Manifests: manifests(&testing.T{}, triggerYAML("work")),
+		Manifests: m,
 		JetStream: nats.JetStream(),
 		Resolve:   func(string, string) (string, error) { return url, nil },
 		AckWait:   time.Second,

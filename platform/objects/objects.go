@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
@@ -100,18 +101,25 @@ var running atomic.Bool
 
 // Store is a running S3 endpoint.
 type Store struct {
-	config  Config
-	address string
-	back    string
-	stop    context.CancelFunc
-	done    chan struct{}
-	err     error
-	closed  sync.Once
+	config     Config
+	attributes func(folder string) error
+	address    string
+	back       string
+	stop       context.CancelFunc
+	done       chan struct{}
+	err        error
+	closed     sync.Once
 }
 
 // Start serves c.Dir. It returns when the port answers and the buckets are
 // there; ctx bounds that wait and nothing else.
 func Start(ctx context.Context, c Config) (*Store, error) {
+	return start(ctx, c, meta.XattrMeta{}.Test)
+}
+
+// start is Start with the question whether a folder's file system has extended
+// attributes.
+func start(ctx context.Context, c Config, attributes func(folder string) error) (*Store, error) {
 	c = c.WithDefaults()
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -124,6 +132,7 @@ func Start(ctx context.Context, c Config) (*Store, error) {
 		running.Store(false)
 		return nil, err
 	}
+	s.attributes = attributes
 	if err := s.serve(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -188,7 +197,7 @@ func (s *Store) serve(ctx context.Context) error {
 func (s *Store) files() (backend.Backend, error) {
 	root := filepath.Join(s.config.Dir, "buckets")
 	var attributes meta.MetadataStorer = meta.XattrMeta{}
-	if err := (meta.XattrMeta{}).Test(root); err != nil {
+	if err := s.attributes(root); err != nil {
 		side := filepath.Join(s.config.Dir, "attributes")
 		if err := os.MkdirAll(side, 0o700); err != nil {
 			return nil, fmt.Errorf("objects: make the folder of the attributes: %w", err)
@@ -212,6 +221,10 @@ func (s *Store) gateway(listening func()) *embedgw.Config {
 	return &embedgw.Config{
 		RootUserAccess: s.config.AccessKey,
 		RootUserSecret: s.config.SecretKey,
+		// What the gateway would take as well, but with a line on stdout.
+		IAMService: auth.NewIAMServiceSingle(auth.Account{
+			Access: s.config.AccessKey, Secret: s.config.SecretKey, Role: auth.RoleAdmin,
+		}),
 		Region:         s.config.Region,
 		Ports:          []string{s.address},
 		MaxConnections: 4096,
