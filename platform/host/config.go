@@ -37,6 +37,8 @@ type Config struct {
 	// Commit of the code, kept with each run.
 	Commit string
 	Logger *slog.Logger
+	// Clock is time.Now by default.
+	Clock func() time.Time
 }
 
 // Ports are the ports of the platform's services.
@@ -63,6 +65,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if c.Sweep == 0 {
 		c.Sweep = time.Minute
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -1,0 +1,48 @@
+package host
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// secrets are generated once for a data folder. Clients find them in the
+// connection, which only the owner of the folder may read.
+type secrets struct {
+	AccessKey string `json:"access_key"`
+	SecretKey string `json:"secret_key"`
+	NATS      string `json:"nats"`
+	Launcher  string `json:"launcher"`
+}
+
+func loadSecrets(dir string) (secrets, error) {
+	var s secrets
+	file := filepath.Join(dir, "secrets.json")
+	b, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return newSecrets(file)
+	case err != nil:
+		return s, fmt.Errorf("read secrets: %w", err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, fmt.Errorf("read secrets %s: %w", file, err)
+	}
+	return s, nil
+}
+
+func newSecrets(file string) (secrets, error) {
+	s := secrets{AccessKey: rand.Text()[:20], SecretKey: rand.Text(), NATS: rand.Text(), Launcher: rand.Text()}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return s, fmt.Errorf("encode secrets: %w", err)
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		return s, fmt.Errorf("write secrets: %w", err)
+	}
+	return s, nil
+}
