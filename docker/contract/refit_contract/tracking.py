@@ -86,23 +86,34 @@ def parent_run(spec: Spec, *, client: MlflowClient | None = None) -> str:
     )
 
 
-def stage_run(spec: Spec, *, client: MlflowClient | None = None, tags: Mapping[str, str] | None = None) -> str:
+def stage_run(
+    spec: Spec,
+    *,
+    client: MlflowClient | None = None,
+    tags: Mapping[str, str] | None = None,
+    fresh: bool = False,
+) -> str:
     """Return the id of the run of this very attempt below the parent, made if need be.
 
     It has the name that NAMES gives its stage and is running afterwards. `tags` are set when
-    the run is made.
+    the run is made. With `fresh`, one that is there already, with all below it, is deleted
+    first: it is of a process that ended halfway, and MLflow lets nobody change its params.
     """
     client = client or connect(spec)
+    experiment_id = experiment(spec, client=client)
+    key = {
+        "refit.run": spec.run,
+        "refit.stage": spec.stage,
+        "refit.attempt": str(spec.attempt),
+        "refit.role": "stage",
+    }
+    if fresh:
+        _delete(client, experiment_id, key)
     return _found_or_made(
         client,
-        experiment(spec, client=client),
+        experiment_id,
         name=NAMES.get(spec.stage, spec.stage),
-        key={
-            "refit.run": spec.run,
-            "refit.stage": spec.stage,
-            "refit.attempt": str(spec.attempt),
-            "refit.role": "stage",
-        },
+        key=key,
         tags={
             "mlflow.parentRunId": parent_run(spec, client=client),
             "refit.image": spec.image,
@@ -186,6 +197,15 @@ def _found_or_made(
         given = {k: v for k, v in {**key, **tags}.items() if v}
         made = client.create_run(experiment_id, run_name=name, tags=given)
         return str(made.info.run_id)
+
+
+def _delete(client: MlflowClient, experiment_id: str, key: Mapping[str, str]) -> None:
+    with translated("delete what an earlier process of this attempt logged"):
+        while found := _find(client, experiment_id, key):
+            run_id = found.info.run_id
+            while child := _find(client, experiment_id, {"mlflow.parentRunId": run_id}):
+                client.delete_run(child.info.run_id)
+            client.delete_run(run_id)
 
 
 def _find(client: MlflowClient, experiment_id: str, key: Mapping[str, str]) -> Run | None:

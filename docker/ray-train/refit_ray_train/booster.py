@@ -38,7 +38,7 @@ class Parameters:
     max_depth: int = 6
     learning_rate: float = 0.1
     min_child_weight: float = 1.0
-    subsample: float = 0.8
+    subsample: float = 1.0
     colsample_bytree: float = 0.5
     reg_lambda: float = 1.0
     gamma: float = 0.0

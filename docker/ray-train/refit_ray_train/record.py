@@ -100,7 +100,7 @@ class Record:
     def _connect(self) -> tuple[MlflowClient, str]:
         spec = self._spec
         client = tracking.connect(spec)
-        run_id = tracking.stage_run(spec, client=client)
+        run_id = tracking.stage_run(spec, client=client, fresh=True)
         tracking.log(
             client,
             run_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,32 +25,39 @@ if TYPE_CHECKING:
 REPORT_EVERY: Final = 10
 """Rounds between two reports of a trial."""
 
-_GRACE: Final = 30
-"""Rounds that every trial gets; the scheduler looks again at three and nine times as many."""
+GRACE: Final = 100
+"""Rounds that every trial gets; the scheduler looks again each time they have doubled.
 
-_REDUCTION: Final = 3
-"""At each look, a trial goes on when it is in the best third of those that came so far."""
+An earlier look ends slow learners that would have come out best.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How to search: how many trials, how many at a time, with how many threads each."""
+    """How to search: how many trials, how many at a time, with how many threads each.
+
+    After `grace` rounds, and each time they have doubled, a trial goes on when it is in the better
+    half of those that came so far.
+    """
 
     trials: int
     at_once: int
     threads: int
     seed: int
     first: Parameters
+    grace: int = GRACE
 
 
 def run(plan: Plan, data: Matrix, *, name: str, storage: Path, on_end: Callable[[Trial], None]) -> list[Trial]:
-    """Return the trials of `plan` on the connected cluster, in their order of start.
+    """Return the trials of `plan` on the connected cluster, in their order of end.
 
-    The first has the parameters `plan.first`. `on_end` is called with each trial as it ends. The
+    Trial 0 has the parameters `plan.first`. `on_end` is called with each trial as it ends. The
     suggestions are seeded, yet depend on which trial ends first: two searches may differ.
     """
+    # It warns of result files that are not there because nobody writes them.
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
     watcher = _Watcher(on_end)
-    trainable = tune.with_parameters(_Trainable, data=data, seed=plan.seed, threads=plan.threads)
+    trainable = tune.with_parameters(_BoosterTrial, data=data, seed=plan.seed, threads=plan.threads)
     tune.Tuner(
         tune.with_resources(trainable, {"cpu": plan.threads}),
         tune_config=tune.TuneConfig(
@@ -61,13 +69,19 @@ def run(plan: Plan, data: Matrix, *, name: str, storage: Path, on_end: Callable[
             scheduler=ASHAScheduler(
                 time_attr="round",
                 max_t=MAX_ROUNDS,
-                grace_period=_GRACE,
-                reduction_factor=_REDUCTION,
+                grace_period=plan.grace,
+                reduction_factor=2,
             ),
             # Safe: a trial leaves nothing in its process but the quantised rows, which it only reads.
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(name=name, storage_path=str(storage), callbacks=[watcher], verbose=0),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            callbacks=[watcher],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
     ).fit()
     return watcher.ended
 
@@ -78,7 +92,7 @@ def space() -> dict[str, Any]:
 
     return {
         "max_depth": IntDistribution(3, 10),
-        "learning_rate": FloatDistribution(0.03, 0.3, log=True),
+        "learning_rate": FloatDistribution(0.05, 0.3, log=True),
         "min_child_weight": FloatDistribution(0.3, 10, log=True),
         "subsample": FloatDistribution(0.5, 1),
         "colsample_bytree": FloatDistribution(0.1, 1),
@@ -100,7 +114,7 @@ def _search(plan: Plan) -> OptunaSearch:
     )
 
 
-class _Trainable(tune.Trainable):
+class _BoosterTrial(tune.Trainable):
     """A trial in its own process: each step grows the booster to its next report."""
 
     def setup(self, config: dict[str, Any], **given: Any) -> None:
@@ -172,14 +186,17 @@ class _Watcher(tune.Callback):
         self.ended: list[Trial] = []
         self._on_end = on_end
         self._going: dict[str, _Going] = {}
-        self._started = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune saves its callbacks so that a search can be resumed; this one never is.
+        return {}
 
     def on_trial_start(self, *_: Any, **info: Any) -> None:
         trial: RayTrial = info["trial"]
         if trial.trial_id not in self._going:
             parameters = Parameters.parse(trial.config)
-            self._going[trial.trial_id] = _Going(number=self._started, parameters=parameters)
-            self._started += 1
+            number = info["trials"].index(trial)
+            self._going[trial.trial_id] = _Going(number=number, parameters=parameters)
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
         self._going[info["trial"].trial_id].report(info["result"])
