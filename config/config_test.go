@@ -12,20 +12,22 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"refit.dev/config"
+	"refit.dev/events"
 	"refit.dev/platform/broker"
 )
 
-// declared are the event types that a trigger may name. A name that ends in a
-// colon is the prefix of the types of an object store.
+// declared are the event types that lead to a function, and the two prefixes
+// of object stores. Every one needs a trigger, and no trigger names another.
 var declared = []string{
-	"com.amazonaws.s3.ObjectCreated:",
-	"com.amazonaws.ObjectCreated:",
-	"dev.refit.run.requested",
-	"dev.refit.workload.ended",
-	"dev.refit.prepare.completed",
-	"dev.refit.features.completed",
-	"dev.refit.train.completed",
-	"dev.refit.tune.completed",
+	events.ObjectCreatedPrefix,
+	events.CephObjectCreatedPrefix,
+	string(events.RunRequested),
+	string(events.RunStarted),
+	string(events.WorkloadEnded),
+	string(events.Prepare.Completed()),
+	string(events.Features.Completed()),
+	string(events.Train.Completed()),
+	string(events.Tune.Completed()),
 }
 
 // services are the names that a subscriber or a dead letter sink may have.

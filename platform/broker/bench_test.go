@@ -42,7 +42,7 @@ func (c *clock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // benchmark sends b.N events through the triggers of config/base: each goes
-// past twelve filters, to the journal, and one in four to a function as well.
+// past all filters and to the journal, and one in four to a function as well.
 func benchmark(b *testing.B, senders int, wait func(i int)) {
 	base, err := fs.Sub(files.Files, "base")
 	require.NoError(b, err)

@@ -195,7 +195,7 @@ func (b *Broker) forget(ctx context.Context, keep map[string]bool) error {
 	return nil
 }
 
-// Run delivers events until ctx is done and waits for its goroutines. What was
+// Run, called once, delivers events until ctx is done and waits for its goroutines. What was
 // not delivered by then stays in the stream for the next Run. It answers nil
 // after a cancelled context; a broken connection to JetStream is waited out.
 func (b *Broker) Run(ctx context.Context) error {

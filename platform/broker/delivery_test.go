@@ -53,6 +53,38 @@ func TestDeliverBytesThatAreNoText(t *testing.T) {
 	require.Equal(t, data, w.next(t).event.Data())
 }
 
+func TestDeliverAttributesOfAllLetters(t *testing.T) {
+	b, w, _ := pair(t, "    retry: 0", taken)
+	sent := newEvent("1")
+	sent.SetSubject("mail/é ü/日本 100%+\"quoted\".parquet")
+	send(t, b, sent)
+	cetest.AssertEventEquals(t, sent, w.next(t).event)
+}
+
+func TestDeliverInTheFormatOfTheTrigger(t *testing.T) {
+	b, w, _ := pair(t, "    format: json", taken)
+	send(t, b, newEvent("1"))
+	got := w.next(t)
+	require.Equal(t, "application/cloudevents+json", got.media)
+	cetest.AssertEventEquals(t, newEvent("1"), got.event)
+}
+
+// TestMessageThatIsNoEventIsDropped lets somebody else write into the stream.
+func TestMessageThatIsNoEventIsDropped(t *testing.T) {
+	w := newService(t, taken)
+	bus := startBus(t, t.TempDir())
+	b := newBroker(t, config(bus, manifests(t, triggerYAML("work")), map[string]*service{"work": w}))
+	for _, data := range []string{"", "no JSON", "{}", `{"specversion":"1.0","id":"","source":"/s","type":"t"}`} {
+		_, err := bus.JetStream().Publish(t.Context(), "default.refit._knative_broker.events", []byte(data))
+		require.NoError(t, err)
+	}
+	send(t, b, newEvent("1"))
+	run(t, b)
+	require.Equal(t, "1", w.next(t).event.ID())
+	requireSettled(t, b)
+	w.none(t)
+}
+
 func TestRetryWithBackoffThenSuccess(t *testing.T) {
 	b, w, letters := pair(t, "    retry: 5\n    backoffPolicy: exponential\n    backoffDelay: PT0.1S",
 		func(attempt int, _ event.Event) response {

@@ -78,6 +78,7 @@ func TestIngressAnswers(t *testing.T) {
 		"an event of another version": {header: map[string]string{"Content-Type": structured}, body: `{"specversion":"9.9","id":"1","source":"/s","type":"t"}`, wantStatus: 400, wantText: "cannot be read as a CloudEvent"},
 		"a structured non-event":      {header: map[string]string{"Content-Type": structured}, body: `{"specversion":`, wantStatus: 400, wantText: "cannot be read as a CloudEvent"},
 		"data that is not JSON":       {header: head, body: `{"a":`, wantStatus: 400, wantText: "is not JSON"},
+		"a control character":         {header: map[string]string{"Content-Type": structured}, body: `{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"a\nb"}`, wantStatus: 400, wantText: "its attribute subject has a control character"},
 		"an event of 5 MB":            {header: head, body: `"` + strings.Repeat("x", 5<<20) + `"`, wantStatus: 413, wantText: "send its URI"},
 		"an event just too large":     {header: head, body: `"` + strings.Repeat("x", 1<<20-1<<10-100) + `"`, wantStatus: 413, wantText: "send its URI"},
 		"a large event":               {header: head, body: `"` + strings.Repeat("x", 1<<20-1<<10-200) + `"`, wantStatus: 202},

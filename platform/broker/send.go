@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -47,6 +49,9 @@ func encode(e event.Event, limit int) ([]byte, error) {
 	if err := e.Validate(); err != nil {
 		return nil, &RefusedError{Reason: oneLine(err.Error())}
 	}
+	if name := unsendable(e); name != "" {
+		return nil, &RefusedError{Reason: fmt.Sprintf("its attribute %s has a control character or is no UTF-8", name)}
+	}
 	// The SDK writes data of a media type other than JSON as a string, also
 	// when the bytes are no text; such data must go as base64.
 	if !e.DataBase64 && !utf8.Valid(e.DataEncoded) {
@@ -63,6 +68,24 @@ func encode(e event.Event, limit int) ([]byte, error) {
 		return nil, &RefusedError{Reason: fmt.Sprintf("its data is not JSON as its datacontenttype %q says", e.DataContentType())}
 	}
 	return data, nil
+}
+
+// unsendable names an attribute that CloudEvents does not allow and the SDK
+// does not find. It could be stored, and then no HTTP request could carry it:
+// neither to a subscriber nor to a dead letter sink.
+func unsendable(e event.Event) string {
+	attributes := map[string]any{
+		"id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
+		"dataschema": e.DataSchema(), "datacontenttype": e.DataContentType(),
+	}
+	maps.Copy(attributes, e.Extensions())
+	for name, value := range attributes {
+		text, ok := value.(string)
+		if ok && (strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text)) {
+			return name
+		}
+	}
+	return ""
 }
 
 func tooLarge(limit int) *RefusedError {

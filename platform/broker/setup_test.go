@@ -80,6 +80,7 @@ type service struct {
 type received struct {
 	event event.Event
 	path  string
+	media string
 	at    time.Time
 }
 
@@ -102,7 +103,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.attempts++
 	attempt := s.attempts
 	s.mu.Unlock()
-	s.got <- received{event: *e, path: r.URL.RequestURI(), at: time.Now()}
+	s.got <- received{event: *e, path: r.URL.RequestURI(), media: r.Header.Get("Content-Type"), at: time.Now()}
 	answer := s.handle(attempt, *e)
 	if answer.wait != nil {
 		select {

@@ -82,6 +82,7 @@ type Bus struct {
 	server *server.Server
 	conn   *nats.Conn
 	js     jetstream.JetStream
+	unlock func()
 }
 
 // Start runs a server on c.Dir and connects to it. It returns when the store
@@ -98,16 +99,24 @@ func Start(ctx context.Context, c Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bus: find the store's folder: %w", err)
 	}
+	// Two servers on one store ruin it, and the server does not look.
+	unlock, err := lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("bus: the store %s is in use by another process: %w", dir, err)
+	}
 	s, err := serve(ctx, c, dir)
 	if err != nil {
+		unlock()
 		return nil, err
 	}
 	b, err := connect(s, c.Token)
 	if err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
+		unlock()
 		return nil, err
 	}
+	b.unlock = unlock
 	return b, nil
 }
 
@@ -130,6 +139,7 @@ func (b *Bus) Close() error {
 	}
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
+	b.unlock()
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("bus: drain the connection: %w", err)
 	}

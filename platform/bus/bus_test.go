@@ -88,6 +88,15 @@ func TestCloseTwiceIsHarmless(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
+func TestStoreIsForOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, dir)
+	_, err := bus.Start(t.Context(), bus.Config{Dir: dir, Token: token})
+	require.ErrorContains(t, err, "is in use by another process")
+	require.NoError(t, b.Close())
+	require.NoError(t, start(t, dir).Close())
+}
+
 func TestStartRefuses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
