@@ -1,0 +1,47 @@
+package process
+
+import (
+	"context"
+
+	"refit.dev/workload"
+)
+
+// announce reports the end until somebody took it or life is done.
+func (t *task) announce(life context.Context) {
+	r := t.snapshot()
+	end, name := *r.End, r.Job.Name()
+	err := t.retry(life, "announce the end", func() error {
+		if end.Log == "" {
+			uri, err := t.saveLog(life, r.Job)
+			if err != nil {
+				return err
+			}
+			end.Log = uri
+		}
+		return t.m.cfg.Ended(life, end)
+	})
+	if err == nil {
+		err = t.update(life, func(r *Record) { r.End, r.Announced = &end, true })
+	}
+	if err != nil {
+		t.m.cfg.Logger.Warn("end of workload is not announced", "workload", name, "error", err)
+		return
+	}
+	t.m.cfg.Logger.Info("workload ended", "workload", name, "outcome", end.Outcome, "reason", end.Reason)
+}
+
+// ask finds out how an adopted workload ended from what it wrote.
+func (t *task) ask(life context.Context) (verdict, error) {
+	v := verdict{outcome: workload.Lost, status: errUnseen}
+	if t.m.cfg.Finished == nil {
+		return v, nil
+	}
+	err := t.retry(life, "look for the result", func() error {
+		outcome, err := t.m.cfg.Finished(life, t.snapshot().Job)
+		if err == nil && outcome != "" {
+			v.outcome = outcome
+		}
+		return err
+	})
+	return v, err
+}
