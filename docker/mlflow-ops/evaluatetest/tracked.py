@@ -73,6 +73,9 @@ def promote(*, name: str, source: str) -> str:
     except MlflowException as err:
         if err.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    version = str(client.create_model_version(name=name, source=source).version)
+    # A server takes a logged model as source only together with its id.
+    model_id = source.removeprefix("models:/")
+    made = client.create_model_version(name=name, source=source, model_id=model_id)
+    version = str(made.version)
     client.set_registered_model_alias(name, champion.ALIAS, version)
     return version

@@ -57,8 +57,9 @@ class Case:
 
 def work(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
     """Judge the validation winner of `spec`; return the figures and artifacts of the contract."""
-    # Progress bars of single files would be most of the log.
+    # Progress bars and links would be most of the log.
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     case = _judge(spec, context)
     context.log.info("%s is judged: test F1 %.4f", case.winner.name, case.quality["f1"])
     case.report("judged", 1)

@@ -71,6 +71,13 @@ def test_the_model_says_what_it_takes(local: Path, logged: model.Logged) -> None
     assert not list(local.rglob("*.pkl"))
 
 
+def test_the_lock_file_has_what_the_model_needs() -> None:
+    """What the served model requires is what the image installs, version for version."""
+    lock = Path(__file__).parents[1] / "requirements.txt"
+    locked = {line.split()[0] for line in lock.read_text().splitlines() if "==" in line}
+    assert set(model.requirements()) <= locked
+
+
 def test_bytes_text_and_base64_are_the_same_mail(world: World, local: Path) -> None:
     """The model answers alike however the mail is handed over, and mail that is no UTF-8 too."""
     import mlflow.pyfunc
