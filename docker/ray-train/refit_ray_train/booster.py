@@ -133,6 +133,10 @@ class Boosting:
             self._best, self._probabilities = point, probabilities
         return point
 
+    def trees(self) -> list[str]:
+        """Return the trees so far, each as text."""
+        return list(self._booster.get_dump())
+
     def fit(self) -> Fit:
         """Return the best round so far, with its figures. Call after the first round."""
         if self._best is None:

@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import refit_contract
+import refit_ray_train
 from refit_contract import Context, RayUnavailableError, Spec, wait_for
 
 _PATIENCE: Final = timedelta(minutes=2)
-
-_PASSED_ON: Final = ("PYTHONPATH", "OMP_WAIT_POLICY")
-"""Variables of the driver that its workers need and that a raylet started earlier may not have."""
 
 _SETTINGS: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -96,8 +95,17 @@ def _settle(env: MutableMapping[str, str]) -> None:
 
 
 def _runtime_env() -> dict[str, Any] | None:
+    """Return what workers of this job need and a raylet that was started earlier may not have."""
     # A driver that was submitted as a job has its environment from the job already, and Ray
     # refuses a second value for the same variable.
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
         return None
-    return {"env_vars": {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}}
+    here = [str(Path(package.__file__ or "").parents[1]) for package in (refit_contract, refit_ray_train)]
+    paths = [*here, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {
+        "env_vars": {
+            "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in paths if path)),
+            # Spinning OpenMP threads beside a busy neighbour make a fit ten times as long.
+            "OMP_WAIT_POLICY": "passive",
+        }
+    }

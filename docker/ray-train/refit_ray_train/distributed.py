@@ -58,7 +58,7 @@ def train(task: Task, data: Matrix, *, workers: int, name: str, storage: Path) -
     )
     try:
         baseline: Baseline = trainer.fit().return_value
-    except ControllerError as err:
+    except (ControllerError, ray.exceptions.RayError) as err:
         raise RayUnavailableError(f"Ray could not run {workers} workers: {err}") from err
     except WorkerGroupError as err:
         _raise(err)

@@ -45,7 +45,7 @@ class Plan:
     threads: int
     seed: int
     first: Parameters
-    grace: int = GRACE
+    grace: int
 
 
 def run(plan: Plan, data: Matrix, *, name: str, storage: Path, on_end: Callable[[Trial], None]) -> list[Trial]:

@@ -66,7 +66,14 @@ def _search(
         context.log.info("trial %d: %s, %s", trial.number, trial.ended, message)
         _log(run, trial)
 
-    plan = search.Plan(trials=total, at_once=at_once, threads=threads, seed=spec.parameters.seed, first=first)
+    plan = search.Plan(
+        trials=total,
+        at_once=at_once,
+        threads=threads,
+        seed=spec.parameters.seed,
+        first=first,
+        grace=search.GRACE,
+    )
     name = f"{spec.run}-{spec.stage}-{spec.attempt}"
     return search.run(plan, data, name=name, storage=ray_cluster.storage, on_end=on_end)
 
