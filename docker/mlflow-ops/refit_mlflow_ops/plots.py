@@ -29,6 +29,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
+_HIGH_SHARE = 0.9  # numbers of points from here on stand below them
 _WIDE, _SQUARE = (7.2, 4.6), (5.6, 5.2)
 
 
@@ -141,46 +142,55 @@ def _roc_curve(labels: measures.Labels, winner: Judged, other: Judged) -> Figure
 
 
 def _calibration(labels: measures.Labels, winner: Judged) -> Figure:
-    p = winner.probabilities
-    bins = measures.calibration(labels=labels, probabilities=p)
+    bins = measures.calibration(labels=labels, probabilities=winner.probabilities)
     error = measures.expected_calibration_error(bins, rows=len(labels))
+    means = [b.mean_probability for b in bins]
+    shares = [b.spam_share for b in bins]
+    spread = np.array([_wilson(b) for b in bins]).T
     with _figure(_SQUARE) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=_OTHER, linestyle="--", label="a perfectly honest model")
-        means = [b.mean_probability for b in bins]
-        shares = [b.spam_share for b in bins]
-        label = f"{winner.name}, mean error {error:.4f}"
-        axes.plot(means, shares, "o-", color=_SHOWN, label=label)
-        for index, b in enumerate(bins):
-            below = b.spam_share > 0.9
+        # No line between the points: most bins of a good model hold a handful of mails.
+        axes.errorbar(
+            means,
+            shares,
+            yerr=np.abs(spread - shares),
+            fmt="o",
+            color=_SHOWN,
+            elinewidth=1,
+            capsize=3,
+            label=f"{winner.name} with 95 % intervals, mean error {error:.4f}",
+        )
+        for b in bins:
             axes.annotate(
                 f"{b.rows:,}",
                 (b.mean_probability, b.spam_share),
-                xytext=(0, (-14 if below else 8) - 10 * (below and index % 2)),
+                xytext=(5, 5 if b.spam_share < _HIGH_SHARE else -12),
                 textcoords="offset points",
-                ha="center",
                 fontsize=8,
                 color="#555",
             )
-        axes.axvline(winner.threshold, color=_MARK, linewidth=1, linestyle=":")
-        axes.text(
-            winner.threshold,
-            0.62,
-            f" threshold {winner.threshold:.3f}",
-            color=_MARK,
-            fontsize=9,
-            rotation=90,
-            va="center",
-            ha="right",
-        )
+        axes.plot([winner.threshold] * 2, [-0.03, 1.04], color=_MARK, linewidth=1, linestyle=":")
+        note = f"threshold {winner.threshold:.3f}"
+        axes.annotate(note, (winner.threshold, 1.06), ha="center", color=_MARK, fontsize=9)
         axes.set(
             title="Calibration on the test split (mails per bin)",
             xlabel="Mean probability of spam that the model gave",
             ylabel="True share of spam",
-            xlim=(-0.03, 1.03),
-            ylim=(-0.03, 1.08),
+            xlim=(-0.03, 1.08),
+            ylim=(-0.24, 1.12),
+            yticks=np.linspace(0, 1, 6),
         )
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower right")
         return figure
+
+
+def _wilson(b: measures.Bin) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a bin's share of spam."""
+    z = 1.96
+    middle = (b.spam_share + z * z / (2 * b.rows)) / (1 + z * z / b.rows)
+    inner = b.spam_share * (1 - b.spam_share) / b.rows + z * z / (4 * b.rows * b.rows)
+    half = z * inner**0.5 / (1 + z * z / b.rows)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _confusion_matrix(labels: measures.Labels, winner: Judged) -> Figure:
