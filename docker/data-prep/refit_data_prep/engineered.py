@@ -58,7 +58,8 @@ def engineered(mails: pl.DataFrame) -> pl.DataFrame:
     """Return the 20 features of `mails`, one float32 column each, one row a mail.
 
     `mails` has the feature columns of train.parquet and `body`, the readable body
-    (`normalise.body_of`). Hours and days are those of UTC, Monday is 0.
+    (`normalise.body_of`). Hours and days are those of UTC, Monday is 0;
+    a word is a run of letters, marks, decimal digits and connectors of Unicode.
     """
     return mails.select(*_text(), *_structural(), *_temporal()).select(
         pl.col(name).cast(pl.Float32) for name in COLUMNS

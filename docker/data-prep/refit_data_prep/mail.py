@@ -29,6 +29,7 @@ TOLERANCE: Final = timedelta(days=1)
 """How far `Date` may be from `Received` before `Received` wins."""
 
 _LONGEST_TIME: Final = 200
+_YEAR_BELOW_100: Final = re.compile(r"[A-Za-z]{3,9}[.\s-]+00\d\d\b")
 _HEADER: Final = re.compile(rb"([\x21-\x39\x3b-\x7e]{1,100})[ \t]*:")
 _MBOX: Final = re.compile(rb"\s*(?:>?From [^\n]*\n)?")
 _WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")
@@ -83,7 +84,8 @@ def parse_time(text: str) -> datetime | None:
     A time without a zone is taken as UTC.
     """
     text = text.strip()
-    if not text or len(text) > _LONGEST_TIME:
+    # The library reads the year 0000 as 2000, as if it had two digits.
+    if not text or len(text) > _LONGEST_TIME or _YEAR_BELOW_100.search(text):
         return None
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:

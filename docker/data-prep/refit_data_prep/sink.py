@@ -45,11 +45,11 @@ RAW: Final = pa.schema([("email_id", _TEXT), ("raw", pa.binary())])
 """test_raw.parquet: the test mails as they were uploaded."""
 
 _ROWS: Final = 1000
-_BYTES: Final = 32 << 20
+_BYTES: Final = 4 << 20
 
 
 class Sink:
-    """One parquet file. Rows are written in groups of about a thousand, or of 32 MiB."""
+    """One parquet file. Rows are written in groups of about a thousand, or of 4 MiB."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Create the file `path` with `schema`."""

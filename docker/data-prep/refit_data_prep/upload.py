@@ -28,7 +28,7 @@ ACCEPTED: Final = (
 )
 """What a user may upload, for error messages."""
 
-BATCH: Final = 256
+BATCH: Final = 64
 """Rows decoded at once; it bounds memory, whatever the file's row groups are."""
 
 _LABELS: Final = {"ham": 0, "spam": 1, "0": 0, "1": 1}
