@@ -199,11 +199,11 @@ func (h *Host) resolve(kind, name string) (string, error) {
 	case kind != "Service":
 		return "", fmt.Errorf("subscriber of kind %q: accepted is Service", kind)
 	case name == "journal":
-		return h.url(h.c.Ports.Broker) + journalPath, nil
+		return h.url(h.c.Ports.Broker) + journalPath + "/", nil
 	case h.c.Functions[name] != "":
 		return h.c.Functions[name], nil
 	case events.Stage(name).Valid():
-		return h.url(h.c.Ports.Broker) + functionsPath + name, nil
+		return h.url(h.c.Ports.Broker) + functionsPath + name + "/", nil
 	}
 	return "", fmt.Errorf("no service is named %q", name)
 }

@@ -66,9 +66,7 @@ func (h *Host) mount(ctx context.Context, mux *http.ServeMux) error {
 			return err
 		}
 		path := functionsPath + string(s)
-		handler := http.StripPrefix(path, cloudevents.New(f).Handler)
-		mux.Handle(path, handler)
-		mux.Handle(path+"/", handler)
+		mux.Handle(path+"/", http.StripPrefix(path, cloudevents.New(f).Handler))
 	}
 	return nil
 }

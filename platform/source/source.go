@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -38,7 +39,10 @@ type Config struct {
 type Workload struct{ End *workload.End }
 
 // Source tells ends and sweeps. All methods are safe for concurrent use.
-type Source struct{ c Config }
+type Source struct {
+	c     Config
+	swept atomic.Bool // the last sweep went through
+}
 
 // New returns a Source.
 func New(c Config) *Source { return &Source{c: c} }

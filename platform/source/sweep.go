@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"net/url"
 	"path"
 	"slices"
@@ -34,7 +35,9 @@ func (s *Source) Sweep(ctx context.Context) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	runs := traces(found)
-	return errors.Join(s.sweepLanding(ctx, claims), s.sweepClaims(ctx, claims, runs), s.sweepRuns(ctx, runs))
+	err = errors.Join(s.sweepLanding(ctx, claims), s.sweepClaims(ctx, claims, runs), s.sweepRuns(ctx, runs))
+	s.swept.Store(err == nil)
+	return err
 }
 
 // sweepLanding announces objects that nobody claimed or refused.
@@ -53,7 +56,7 @@ func (s *Source) sweepLanding(ctx context.Context, claims []store.Info) error {
 	}
 	for _, o := range landed {
 		claim := events.ClaimOfObject(s.c.LandingName, o.Key, events.Artifact{ETag: o.ETag, Version: o.Version}, o.LastModified)
-		if known[path.Base(claim)] || !s.old(o.LastModified) || !strings.HasSuffix(strings.ToLower(o.Key), ".parquet") {
+		if known[path.Base(claim)] || !s.due(o.LastModified) || !strings.HasSuffix(strings.ToLower(o.Key), ".parquet") {
 			continue
 		}
 		if err := s.announce(ctx, o); err != nil {
@@ -86,7 +89,7 @@ func (s *Source) sweepClaims(ctx context.Context, claims []store.Info, runs map[
 		started[id[strings.LastIndex(id, "-")+1:]] = true
 	}
 	for _, c := range claims {
-		if started[path.Base(c.Key)[:8]] || !s.old(c.LastModified) {
+		if started[path.Base(c.Key)[:8]] || !s.due(c.LastModified) {
 			continue
 		}
 		if err := s.revive(ctx, c.Key); err != nil {
@@ -182,7 +185,7 @@ func (s *Source) sweepRuns(ctx context.Context, runs map[string]*trace) error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(runs)) {
 		t := runs[id]
-		if !s.old(t.newest) {
+		if !s.due(t.newest) {
 			continue
 		}
 		if err := s.sweepRun(ctx, t, workloads); err != nil {
@@ -283,4 +286,14 @@ func (s *Source) mark(ctx context.Context, key string) (event.Event, error) {
 	return e, nil
 }
 
-func (s *Source) old(t time.Time) bool { return s.c.Clock().Sub(t) > s.c.Grace }
+// due tells whether a trace of time t has waited long enough to be seen to now.
+// Until something comes of it, it is due again each time its age has doubled,
+// so that an outage piles up no events; a first sweep sees to everything.
+func (s *Source) due(t time.Time) bool {
+	age := s.c.Clock().Sub(t)
+	return age > s.c.Grace && (!s.swept.Load() || doublings(age, s.c.Grace) != doublings(age-s.c.Every, s.c.Grace))
+}
+
+func doublings(age, unit time.Duration) int {
+	return bits.Len64(uint64(max(0, age) / unit))
+}
