@@ -10,6 +10,8 @@ package ray
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,6 +45,9 @@ type Config struct {
 	ObjectStoreBytes int64
 	// PythonPath is where the workers find the packages of the workloads.
 	PythonPath []string
+	// Env is added to the environment of the workers, which do not see their
+	// driver's: what they need to reach MLflow, say. It may hold secrets.
+	Env []string
 	// EndLeftover ends a head of a run that crashed instead of going on with it.
 	EndLeftover bool
 	// Restarts is how often the head is started again when it dies; 0 means 5,
@@ -118,14 +123,10 @@ func Start(ctx context.Context, cfg Config) (*Head, error) {
 		DashboardURL: "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.DashboardPort)),
 		TokenPath:    cfg.tokenPath(),
 	}
-	identity := fmt.Sprint(h.Address, h.DashboardURL, cfg.Python, cfg.CPUs, cfg.ObjectStoreBytes, cfg.PythonPath)
-	if cfg.EndLeftover {
-		identity = ""
-	}
 	// No grace: a head has nothing to save, and asked politely it drains for up
 	// to 30 seconds and forgets some of its processes.
 	h.Service, err = service.Start(ctx, service.Config{
-		Name: "ray", Dir: cfg.Dir, Identity: identity, Command: cfg.command,
+		Name: "ray", Dir: cfg.Dir, Identity: cfg.identity(), Command: cfg.command,
 		Addresses: []string{h.Address, strings.TrimPrefix(h.DashboardURL, "http://")},
 		Check:     service.Answers(h.DashboardURL+"/api/version", token),
 		Restarts:  cfg.Restarts, Logger: cfg.Logger,
@@ -134,6 +135,17 @@ func Start(ctx context.Context, cfg Config) (*Head, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// identity changes with every setting. It is a hash, since Env may hold secrets
+// and the record is no place for them.
+func (c Config) identity() string {
+	if c.EndLeftover {
+		return ""
+	}
+	c.Logger = nil
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", c))
+	return hex.EncodeToString(sum[:])
 }
 
 func (c Config) tokenPath() string { return filepath.Join(c.Dir, "token") }
@@ -184,5 +196,5 @@ func (c Config) command(scratch string) (service.Command, error) {
 		"PYTHONPATH="+strings.Join(c.PythonPath, string(os.PathListSeparator)),
 		"DASHBOARD_METRIC_PORT=0",
 	)
-	return service.Command{Args: append([]string{c.Python}, args...), Env: env}, nil
+	return service.Command{Args: append([]string{c.Python}, args...), Env: append(env, c.Env...)}, nil
 }

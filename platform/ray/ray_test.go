@@ -20,8 +20,8 @@ import ray, answer
 ray.init(log_to_driver=False)
 @ray.remote
 def where():
-    import answer
-    return answer.VALUE
+    import answer, os
+    return answer.VALUE, os.environ["GIVEN"], os.path.basename(os.environ["HOME"])[:9]
 print(ray.get(where.remote()), ray.get_runtime_context().gcs_address, int(ray.cluster_resources()["CPU"]))
 `
 
@@ -32,7 +32,7 @@ func TestHead(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(packages, "answer.py"), []byte("VALUE = 42\n"), 0o600))
 	cfg := ray.Config{
 		Python: servicetest.Python(t), Dir: dir, Port: servicetest.Port(t), DashboardPort: servicetest.Port(t),
-		CPUs: 1, PythonPath: []string{packages},
+		CPUs: 1, PythonPath: []string{packages}, Env: []string{"GIVEN=yes"},
 	}
 	once := cfg
 	once.Restarts = -1
@@ -59,7 +59,7 @@ func TestHead(t *testing.T) {
 	cmd.Env = append(h.Env(), "HOME="+t.TempDir(), "PYTHONPATH="+packages)
 	out, err := cmd.Output()
 	require.NoError(t, err)
-	require.Equal(t, "42 "+h.Address+" 1\n", string(out))
+	require.Equal(t, "(42, 'yes', 'refit-ray') "+h.Address+" 1\n", string(out))
 
 	members, err := id.Members()
 	require.NoError(t, err)

@@ -1,10 +1,6 @@
 package process
 
-import (
-	"context"
-
-	"refit.dev/workload"
-)
+import "context"
 
 // announce reports the end until somebody took it or life is done.
 func (t *task) announce(life context.Context) {
@@ -28,20 +24,4 @@ func (t *task) announce(life context.Context) {
 		return
 	}
 	t.m.cfg.Logger.Info("workload ended", "workload", name, "outcome", end.Outcome, "reason", end.Reason)
-}
-
-// ask finds out how an adopted workload ended from what it wrote.
-func (t *task) ask(life context.Context) (verdict, error) {
-	v := verdict{outcome: workload.Lost, status: errUnseen}
-	if t.m.cfg.Finished == nil {
-		return v, nil
-	}
-	err := t.retry(life, "look for the result", func() error {
-		outcome, err := t.m.cfg.Finished(life, t.snapshot().Job)
-		if err == nil && outcome != "" {
-			v.outcome = outcome
-		}
-		return err
-	})
-	return v, err
 }

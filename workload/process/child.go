@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 
@@ -12,23 +11,9 @@ import (
 
 // start waits for its turn and runs the job's process.
 func (t *task) start(life, rest context.Context, r Record) (verdict, error) {
-	if t.m.slots != nil {
-		deadline, cancel := t.deadline(life)
-		defer cancel()
-		select {
-		case t.m.slots <- struct{}{}:
-			defer func() { <-t.m.slots }()
-		case <-t.ending:
-			return verdict{outcome: workload.Cancelled}, nil
-		case <-deadline.Done():
-			if err := life.Err(); err != nil {
-				return verdict{}, err // still queued: the next manager starts it
-			}
-			return verdict{outcome: workload.Deadline}, nil
-		}
-	}
-	if t.snapshot().Ending != "" {
-		return verdict{outcome: workload.Cancelled}, nil
+	outcome, err := t.queue(life)
+	if outcome != "" || err != nil {
+		return verdict{outcome: outcome}, err
 	}
 	if err := t.update(life, func(r *Record) { r.State, r.StartedAt = Starting, t.m.cfg.Now().UTC() }); err != nil {
 		return verdict{}, err
@@ -40,13 +25,37 @@ func (t *task) start(life, rest context.Context, r Record) (verdict, error) {
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	if err := t.update(life, func(r *Record) { r.State, r.Session = Running, id }); err != nil {
-		t.m.cfg.Logger.Warn("running workload is not on record", "workload", r.Job.Name(), "error", err)
-	}
+	// One try: a process must be watched whatever the disk says, and the next
+	// manager finds it by its environment.
+	t.must(t.set(func(r *Record) { r.State, r.Session = Running, id }))
 	t.m.cfg.Logger.Info("started workload", "workload", r.Job.Name(), "pid", id.PID)
-	v, err := t.watch(life, rest, id, exited)
+	v := t.watch(life, rest, id, exited)
 	v.oom = oomKills() > kills
-	return v, err
+	return v, nil
+}
+
+// queue waits until the job may run. It returns the outcome of a job that ended
+// waiting, and an error if the manager closes: the next one starts the job.
+func (t *task) queue(life context.Context) (workload.Outcome, error) {
+	deadline, cancel := t.deadline(life)
+	defer cancel()
+	select {
+	case <-t.ending:
+		return workload.Cancelled, nil
+	default:
+	}
+	select {
+	case t.m.slots <- struct{}{}:
+		t.holds = true
+		return "", nil
+	case <-t.ending:
+		return workload.Cancelled, nil
+	case <-deadline.Done():
+		if life.Err() != nil {
+			return "", life.Err()
+		}
+		return workload.Deadline, nil
+	}
 }
 
 // spawn starts the process with its log as standard output and error.
@@ -60,16 +69,17 @@ func (t *task) spawn(r Record) (*exec.Cmd, session.ID, error) {
 	if err != nil {
 		return nil, session.ID{}, err
 	}
+	defer log.Close()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.m.cfg.WorkDir, log, log
 	cmd.Env = append(t.m.cfg.Env(r.Job), nameVariable+"="+name, uidVariable+"="+r.UID)
 	id, err := session.Start(cmd)
-	return cmd, id, errors.Join(err, log.Close())
+	return cmd, id, err
 }
 
 // watch waits for the end of the process or brings it about, and leaves no
 // process of the session behind.
-func (t *task) watch(life, rest context.Context, id session.ID, exited <-chan error) (verdict, error) {
+func (t *task) watch(life, rest context.Context, id session.ID, exited <-chan error) verdict {
 	deadline, cancel := t.deadline(life)
 	defer cancel()
 	var v verdict
@@ -85,16 +95,11 @@ func (t *task) watch(life, rest context.Context, id session.ID, exited <-chan er
 		if life.Err() != nil {
 			v.outcome = workload.Lost
 		}
-		if err := t.end(v.outcome); err != nil {
-			t.m.cfg.Logger.Warn("reason of the end is not on record", "pid", id.PID, "error", err)
-		}
+		t.must(t.end(v.outcome))
 		t.sweep(rest, id)
 		v.status = <-exited
 	}
-	if v.outcome == "" && errors.Is(v.status, errUnseen) {
-		return t.ask(life)
-	}
-	return v, nil
+	return v
 }
 
 // sweep ends what lives of the session.

@@ -18,6 +18,9 @@ import (
 // ErrClosed is returned by Launch and Cancel while the manager does not run.
 var ErrClosed = errors.New("process manager is not running")
 
+// unlimited is more processes than any machine bears. Slots take no memory.
+const unlimited = 1 << 20
+
 // Manager runs workloads as processes. It is a workload.Launcher, safe for
 // concurrent use.
 type Manager struct {
@@ -47,9 +50,11 @@ func New(cfg Config) (*Manager, error) {
 		cfg: cfg, folder: folder(cfg.Dir), tasks: map[string]*task{},
 		add: make(chan *task), idle: make(chan struct{}),
 	}
-	if cfg.MaxParallel > 0 {
-		m.slots = make(chan struct{}, cfg.MaxParallel)
+	slots := cfg.MaxParallel
+	if slots == 0 {
+		slots = unlimited
 	}
+	m.slots = make(chan struct{}, slots)
 	return m, nil
 }
 
@@ -68,7 +73,9 @@ func (m *Manager) Start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range records {
-		m.tasks[r.Job.Name()] = newTask(m, r)
+		t := newTask(m, r)
+		m.tasks[r.Job.Name()] = t
+		m.reserve(t)
 	}
 	m.lock = lock
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -76,6 +83,27 @@ func (m *Manager) Start(ctx context.Context) error {
 	m.stop, m.kill = stop, kill
 	go m.loop(life, rest, slices.Collect(maps.Values(m.tasks)))
 	return nil
+}
+
+// reserve gives a slot to a task whose process may run already, while there is
+// one.
+func (m *Manager) reserve(t *task) {
+	if t.record.State != Starting && t.record.State != Running {
+		return
+	}
+	select {
+	case m.slots <- struct{}{}:
+		t.holds = true
+	default:
+	}
+}
+
+// release takes the slot of t back.
+func (m *Manager) release(t *task) {
+	if t.holds {
+		<-m.slots
+		t.holds = false
+	}
 }
 
 // loop runs a goroutine for each job that is not over, until all are and life

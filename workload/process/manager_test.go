@@ -301,6 +301,21 @@ func TestLaunchFailsWhenTheRecordCannotBeWritten(t *testing.T) {
 	require.Equal(t, workload.Succeeded, b.end().Outcome)
 }
 
+func TestAFullDiskDelaysTheRecordOnly(t *testing.T) {
+	b := setup(t)
+	job := script(1, stay)
+	job.Deadline = time.Now().Add(time.Second)
+	require.NoError(t, b.Launch(t.Context(), job))
+	r := b.running(job)
+	moved := b.cfg.Dir + ".away"
+	require.NoError(t, os.Rename(b.cfg.Dir, moved))
+	require.ErrorIs(t, b.Cancel(t.Context(), job.Name()), syscall.ENOENT, "the wish did not get on record")
+	require.NoError(t, r.Session.Wait(t.Context()), "the deadline holds")
+	require.Empty(t, b.ends)
+	require.NoError(t, os.Rename(moved, b.cfg.Dir))
+	require.Equal(t, workload.Deadline, b.end().Outcome)
+}
+
 func TestADamagedRecordStopsTheManager(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "r.json"), []byte("{"), 0o600))

@@ -102,6 +102,16 @@ func TestAWorkloadThatEndedWhileThereWasNoManager(t *testing.T) {
 	}
 }
 
+func TestAnAdoptedWorkloadTakesItsPlaceInTheQueue(t *testing.T) {
+	dir, r := crash(t, stay)
+	waiting := Record{Job: script(2, `true`), UID: "u", State: Queued, LaunchedAt: time.Now().UTC()}
+	require.NoError(t, folder(dir).save(waiting))
+	b := on(t, dir, func(c *Config) { c.MaxParallel = 1 })
+	require.Equal(t, Queued, b.state(waiting.Job))
+	b.cancel(r.Job)
+	require.Equal(t, workload.Succeeded, b.end().Outcome)
+}
+
 func TestEachKillPointOfALaunch(t *testing.T) {
 	job := script(1, `echo run >> runs; `+until)
 	record := Record{Job: job, UID: "uid-" + t.Name(), LaunchedAt: time.Now().UTC()}

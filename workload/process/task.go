@@ -2,25 +2,21 @@ package process
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"refit.dev/workload"
-	"refit.dev/workload/process/session"
 )
-
-// errUnseen stands for the exit status of an adopted process: only a parent
-// learns it.
-var errUnseen = errors.New("nobody saw the exit status")
 
 // task is one job under a manager.
 type task struct {
 	m *Manager
 	// ending is closed when somebody asked for the end.
 	ending chan struct{}
+	// holds says that the task has one of the manager's slots.
+	holds bool
 
 	mu     sync.Mutex
 	record Record
@@ -44,38 +40,46 @@ func (t *task) snapshot() Record {
 // update changes the record, on disk first. While the disk refuses, it tries
 // again until life is done; one try is made in any case.
 func (t *task) update(life context.Context, change func(*Record)) error {
-	return t.retry(life, "save the record", func() error {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		changed := t.record
-		change(&changed)
-		err := t.m.folder.save(changed)
-		if err == nil {
-			t.record = changed
-		}
-		return err
-	})
+	return t.retry(life, "save the record", func() error { return t.set(change) })
 }
 
-// end asks for the end of the job. Only the first reason counts.
-func (t *task) end(why workload.Outcome) error {
+// set changes the record, on disk first.
+func (t *task) set(change func(*Record)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.record.Ending != "" || t.record.State == Ended {
-		return nil
-	}
 	changed := t.record
-	changed.Ending = why
+	change(&changed)
 	if err := t.m.folder.save(changed); err != nil {
 		return err
 	}
 	t.record = changed
-	close(t.ending)
 	return nil
+}
+
+// must reports an error that must not stop what is going on.
+func (t *task) must(err error) {
+	if err != nil {
+		t.m.cfg.Logger.Warn("record is behind", "workload", t.snapshot().Job.Name(), "error", err)
+	}
+}
+
+// end asks for the end of the job. Only the first reason counts.
+func (t *task) end(why workload.Outcome) error {
+	first := false
+	err := t.set(func(r *Record) {
+		if first = r.Ending == "" && r.State != Ended; first {
+			r.Ending = why
+		}
+	})
+	if first && err == nil {
+		close(t.ending)
+	}
+	return err
 }
 
 // run brings the job from whatever state it is in to its announced end.
 func (t *task) run(life, rest context.Context) {
+	defer t.m.release(t)
 	r := t.snapshot()
 	if r.State != Ended {
 		v, err := t.finish(life, rest, r)
@@ -96,33 +100,10 @@ func (t *task) run(life, rest context.Context) {
 // finish runs the job to its end and says how it ended. An error says that the
 // manager closed before that was known.
 func (t *task) finish(life, rest context.Context, r Record) (verdict, error) {
-	switch r.State {
-	case Queued:
+	if r.State == Queued {
 		return t.start(life, rest, r)
-	case Starting:
-		id, err := session.Find(uidVariable + "=" + r.UID)
-		if err != nil {
-			return verdict{}, err
-		}
-		r.Session = id
-		if err := t.update(life, func(r *Record) { r.State, r.Session = Running, id }); err != nil {
-			return verdict{}, err
-		}
 	}
-	if t.m.cfg.EndLeftovers && r.Session.Alive() {
-		if err := t.end(workload.Lost); err != nil {
-			return verdict{}, err
-		}
-	}
-	t.m.cfg.Logger.Info("adopt workload", "workload", r.Job.Name(), "pid", r.Session.PID, "alive", r.Session.Alive())
-	exited := make(chan error, 1)
-	watch, cancel := context.WithCancel(context.WithoutCancel(rest))
-	defer cancel()
-	go func() {
-		_ = r.Session.Wait(watch)
-		exited <- errUnseen
-	}()
-	return t.watch(life, rest, r.Session, exited)
+	return t.adopt(life, rest, r)
 }
 
 // retry calls try until it succeeds or life is done, at least once.
