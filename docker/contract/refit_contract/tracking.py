@@ -49,6 +49,8 @@ def connect(spec: Spec) -> MlflowClient:
         )
     # Its telemetry calls out, and writes into the home directory.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A workload's log has better things to tell than two lines for every run that ends.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)

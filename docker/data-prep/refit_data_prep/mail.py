@@ -37,6 +37,7 @@ _BETWEEN: Final = re.compile(r"(\?=)[ \t\r\n]+(=\?[^?\s]{1,60}\?[bBqQ]\?[^?\s]*\
 _ADDRESS: Final = re.compile(r"@([^\s@<>\"'(),;:\[\]\\\x00-\x1f\x7f]+)")
 _ANGLE: Final = re.compile(r"<([^<>]*)>")
 _KNOWN: Final = frozenset(b"from to date received subject message-id content-type return-path mime-version".split())
+_READ: Final = frozenset(b"from date received subject content-type x-mailer".split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +160,10 @@ def _clean(text: str) -> str:
 
 
 def _split(raw: bytes) -> tuple[dict[bytes, list[str]], bytes]:
-    """Return the header values by lower-case name, in order, and the bytes of the body."""
+    """Return the header values by lower-case name, in order, and the bytes of the body.
+
+    Headers that nobody reads have empty values.
+    """
     fields: list[tuple[bytes, list[bytes]]] = []
     mbox = _MBOX.match(raw)
     at, known = (mbox.end() if mbox else 0), False
@@ -181,7 +185,8 @@ def _split(raw: bytes) -> tuple[dict[bytes, list[str]], bytes]:
             fields.append((name.group(1).lower(), [line[name.end() :]]))
     headers: dict[bytes, list[str]] = {}
     for key, parts in fields:
-        headers.setdefault(key, []).append(_decoded(b"".join(parts), "utf-8"))
+        value = _decoded(b"".join(parts), "utf-8") if key in _READ else ""
+        headers.setdefault(key, []).append(value)
     return headers, raw[at:]
 
 
