@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // remark tells something on standard error.
@@ -62,7 +63,7 @@ func (g *grid) print(w io.Writer, terminal bool) {
 	t.AppendHeader(row(g.header))
 	var columns []table.ColumnConfig
 	for _, n := range g.numbers {
-		columns = append(columns, table.ColumnConfig{Number: n, Align: 3, AlignHeader: 3})
+		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(columns)
 	for _, r := range g.rows {

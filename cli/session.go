@@ -37,6 +37,8 @@ type Session struct {
 	State, Landing store.Bucket
 	// Upload writes a file into Landing.
 	Upload func(ctx context.Context, key string, file *os.File, metadata map[string]string) error
+	// Remove deletes an object of State.
+	Remove func(ctx context.Context, key string) error
 	// Close ends the connection.
 	Close func()
 }
@@ -74,7 +76,7 @@ func connect(ctx context.Context, c host.Connection, dir string) (*Session, erro
 	return &Session{
 		Connection: c, Journal: j, Close: conn.Close,
 		State: store.NewS3(client, c.S3.State), Landing: store.NewS3(client, c.S3.Landing),
-		Upload: uploader(client, c.S3.Landing),
+		Upload: uploader(client, c.S3.Landing), Remove: remover(client, c.S3.State),
 	}, nil
 }
 
@@ -115,6 +117,15 @@ func uploader(client *s3.Client, bucket string) func(context.Context, string, *o
 		_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, Metadata: metadata})
 		if err != nil {
 			return fmt.Errorf("upload %s to s3://%s/%s: %w", file.Name(), bucket, key, err)
+		}
+		return nil
+	}
+}
+
+func remover(client *s3.Client, bucket string) func(context.Context, string) error {
+	return func(ctx context.Context, key string) error {
+		if _, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+			return fmt.Errorf("delete s3://%s/%s: %w", bucket, key, err)
 		}
 		return nil
 	}

@@ -56,7 +56,7 @@ func quality(v *journal.RunView) [][2]string {
 	}
 	list := [][2]string{{"F1", f1}}
 	for _, p := range [][2]string{
-		{"precision", "precision"}, {"recall", "recall"}, {"AUC", "auc"}, {"threshold", "threshold"}, {"test mails", "rows"}, {"winner", "winner"}, {"other's F1", "other_f1"},
+		{"precision", "precision"}, {"recall", "recall"}, {"AUC", "auc"}, {"threshold", "threshold"}, {"test mails", "rows"}, {"winner", "winner"}, {"other F1", "other_f1"},
 	} {
 		if value, found := f[p[1]]; found {
 			list = append(list, [2]string{p[0], figure(value)})
