@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ type liveDisplay struct {
 	view  *journal.RunView
 	now   progress
 	of    string
-	lines int
+	drawn []string
 }
 
 func (d *liveDisplay) event(_ event.Event, v *journal.RunView) { d.tick(v) }
@@ -41,10 +42,13 @@ func (d *liveDisplay) close() {
 	}
 }
 
-// draw replaces the lines that were drawn last.
+// draw replaces the lines that were drawn last, if they are others.
 func (d *liveDisplay) draw(lines []string) {
+	if slices.Equal(lines, d.drawn) {
+		return
+	}
 	var b strings.Builder
-	for range d.lines {
+	for range d.drawn {
 		b.WriteString(text.CursorUp.Sprint())
 		b.WriteString(text.EraseLine.Sprint())
 	}
@@ -52,7 +56,7 @@ func (d *liveDisplay) draw(lines []string) {
 		b.WriteString(text.Trim(line, d.app.width()))
 		b.WriteString("\n")
 	}
-	d.lines = len(lines)
+	d.drawn = lines
 	fmt.Fprint(d.app.Err, b.String())
 }
 
