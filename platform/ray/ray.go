@@ -137,13 +137,13 @@ func Start(ctx context.Context, cfg Config) (*Head, error) {
 	return h, nil
 }
 
-// identity changes with every setting. It is a hash, since Env may hold secrets
+// identity changes with every setting of the head itself. It is a hash, since Env may hold secrets
 // and the record is no place for them.
 func (c Config) identity() string {
 	if c.EndLeftover {
 		return ""
 	}
-	c.Logger = nil
+	c.Logger, c.Restarts = nil, 0
 	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", c))
 	return hex.EncodeToString(sum[:])
 }

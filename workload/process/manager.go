@@ -62,7 +62,7 @@ func New(cfg Config) (*Manager, error) {
 // earlier manager left. It is called once; ErrInUse says that another manager
 // runs. The manager lives until Close, whatever becomes of ctx.
 func (m *Manager) Start(ctx context.Context) error {
-	lock, err := m.folder.lock()
+	lock, err := m.folder.lock(ctx)
 	if err != nil {
 		return err
 	}
