@@ -29,7 +29,7 @@ func setup(t stagetest.T, values map[string]any) *bundle {
 
 // tuned marks the stages before and returns the last one's event.
 func (b *bundle) tuned() (last func()) {
-	b.Completed(b.run, events.Prepare, nil, "train", "test", "entities", "report", "test_raw")
+	b.Completed(b.run, events.Prepare, events.Figures{"data_digest": "sha256:d"}, "train", "test", "entities", "report", "test_raw")
 	b.Completed(b.run, events.Features, nil, "train_matrix", "test_matrix", "tfidf", "senders")
 	b.Completed(b.run, events.Train, nil, "baseline", "baseline_choice")
 	e := b.Completed(b.run, events.Tune, nil, "tuned", "tuned_choice")
@@ -88,7 +88,7 @@ func TestARegisteredVersionCarriesItsOrigin(t *testing.T) {
 	b.tuned()
 	b.evaluated(1, nil)
 	require.Equal(t, []registrytest.Stored{{Version: "1", Source: "models:/m-4", Tags: map[string]string{
-		"refit.run": b.run.ID, "refit.data": b.run.Data.URI, "refit.data_etag": "e", "refit.image": "local", "refit.commit": "0123456",
+		"refit.run": b.run.ID, "refit.data": b.run.Data.URI, "refit.data_digest": "sha256:d", "refit.image": "local", "refit.commit": "0123456",
 		"refit.f1": "0.9700", "refit.winner": "tuned",
 	}}}, b.models.Versions("spam-detector"))
 	require.Equal(t, "1", b.models.Alias("spam-detector", "champion"))

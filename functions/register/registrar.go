@@ -116,14 +116,20 @@ func (r registrar) version(run *stage.Run, f evaluation, model *events.Model) re
 	return registry.Version{
 		Model: model.Name, Source: f.ModelURI, ModelID: f.ModelID, MLflowRun: f.MLflowRunID, Run: run.ID,
 		Tags: map[string]string{
-			"refit.data":      run.Data.URI,
-			"refit.data_etag": run.Data.ETag,
-			"refit.image":     r.platform.Image,
-			"refit.commit":    run.Commit,
-			"refit.f1":        strconv.FormatFloat(f.F1, 'f', 4, 64),
-			"refit.winner":    f.Winner,
+			"refit.data":        run.Data.URI,
+			"refit.data_digest": digest(run),
+			"refit.image":       r.platform.Image,
+			"refit.commit":      run.Commit,
+			"refit.f1":          strconv.FormatFloat(f.F1, 'f', 4, 64),
+			"refit.winner":      f.Winner,
 		},
 	}
+}
+
+// digest is the SHA-256 of the uploaded file, as prepare read it.
+func digest(run *stage.Run) string {
+	s, _ := run.Figures[events.Prepare]["data_digest"].(string)
+	return s
 }
 
 // link is the page of the evaluation in MLflow.

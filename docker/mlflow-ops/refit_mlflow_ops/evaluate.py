@@ -89,6 +89,7 @@ def _track(case: Case, checked: int) -> tuple[dict[str, Any], dict[str, Path]]:
         result = {
             **case.quality,
             "serving_checked": checked,
+            "mlflow_experiment_id": experiment_id,
             "mlflow_run_id": run_id,
             "mlflow_model_id": logged.id,
             "model_uri": logged.uri,
