@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,6 @@ _SETTINGS: Final = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     # One more process to start, to save a fit that is quicker than its own restart.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     # Results reach the driver by callback; their log files would only be deleted again.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
@@ -42,6 +42,13 @@ class Cluster:
         """Return the threads for each of `of` workers on machines with `budget` threads, at least 1."""
         return max(1, min(budget, self.cpus // of))
 
+    def request(self, *, of: int, threads: int) -> float:
+        """Return the CPUs that each of `of` workers asks for, so that all of them run at once.
+
+        More workers than CPUs get a part of one each: they are slow, yet never wait in vain.
+        """
+        return float(threads) if threads * of <= self.cpus else math.floor(self.cpus / of * 1000) / 1000
+
 
 @contextmanager
 def connected(spec: Spec, context: Context) -> Iterator[Cluster]:
@@ -53,7 +60,7 @@ def connected(spec: Spec, context: Context) -> Iterator[Cluster]:
     within two minutes or until the spec's deadline.
     """
     address = _address(deadline=spec.deadline)
-    _settle(os.environ)
+    _settle(os.environ, deadline=spec.deadline)
     import ray
     from ray.job_config import JobConfig
 
@@ -89,8 +96,10 @@ def _address(*, deadline: datetime) -> str:
     return address
 
 
-def _settle(env: MutableMapping[str, str]) -> None:
-    for name, value in _SETTINGS.items():
+def _settle(env: MutableMapping[str, str], *, deadline: datetime) -> None:
+    # Another run may have the CPUs for as long as it likes: that is waited for, up to the deadline.
+    seconds = max(1, int((deadline - datetime.now(UTC)).total_seconds()))
+    for name, value in {**_SETTINGS, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(seconds)}.items():
         env.setdefault(name, value)
 
 

@@ -19,11 +19,12 @@ from refit_ray_train.matrix import Matrix
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What the workers fit, with how many threads each."""
+    """What the workers fit, with how many threads each, for how many CPUs of the cluster each."""
 
     parameters: booster.Parameters
     seed: int
     threads: int
+    cpus: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def train(task: Task, data: Matrix, *, workers: int, name: str, storage: Path) -
     trainer = xgboost_api.XGBoostTrainer(
         _loop,
         train_loop_config={"task": task, "matrix": ray.put(data)},
-        scaling_config=api.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": task.threads}),
+        scaling_config=api.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": task.cpus}),
         run_config=api.RunConfig(
             name=name,
             storage_path=str(storage),

@@ -37,7 +37,12 @@ def _fit(
     threads = ray_cluster.threads(of=workers, budget=context.cpus)
     run.log(params={**parameters.json(), "workers": workers, "threads": threads})
     made = distributed.train(
-        distributed.Task(parameters=parameters, seed=seed, threads=threads),
+        distributed.Task(
+            parameters=parameters,
+            seed=seed,
+            threads=threads,
+            cpus=ray_cluster.request(of=workers, threads=threads),
+        ),
         data,
         workers=workers,
         name=f"{spec.run}-{spec.stage}-{spec.attempt}",

@@ -69,8 +69,9 @@ def _free_ports(count: int) -> list[int]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
+    # Ray gives each idle worker its time; nothing here is worth it.
     with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=15)
+        process.wait(timeout=2)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
