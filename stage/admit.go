@@ -43,16 +43,17 @@ func (f *Function) admitObject(ctx context.Context, e event.Event) error {
 			URI: uri, Reason: "Overwritten", Message: "a newer version of the object is there: the event of that one starts a run",
 		})
 	}
-	parameters, err := events.Defaults().With(fromMetadata(info.Metadata))
+	values := fromMetadata(info.Metadata)
+	values["entity_data_path"] = key
+	parameters, err := events.Defaults().With(values)
 	if err != nil {
 		return f.refuseObject(ctx, e, info, err)
 	}
-	parameters.EntityDataPath = key
 	return f.admit(ctx, e, f.claimOf(info), events.Run{Parameters: parameters, Data: f.data(info)})
 }
 
 // filtered says why an object starts no run, nil if it may.
-func (f *Function) filtered(e event.Event, r events.Record, key string) *Failure {
+func (f *Function) filtered(e event.Event, r events.Record, key string) *FailedError {
 	switch _, kind, _ := strings.Cut(e.Type(), "ObjectCreated:"); {
 	case strings.HasSuffix(kind, "Tagging"), strings.HasSuffix(kind, "Retention"), strings.HasSuffix(kind, "LegalHold"), strings.HasSuffix(kind, "ACL"):
 		return Failf("NotContent", "%s changes no content: upload a new version to start a run", e.Type())
@@ -158,7 +159,7 @@ func (f *Function) claim(ctx context.Context, key string, run events.Run) (event
 // refuse answers e with an event that says why it starts nothing.
 func (f *Function) refuse(ctx context.Context, e event.Event, uri string, why error) error {
 	landing := events.Landing{URI: uri, Reason: "BadParameter", Message: why.Error()}
-	var failure *Failure
+	var failure *FailedError
 	if errors.As(why, &failure) {
 		landing.Reason, landing.Message = failure.Reason, failure.Message
 	} else {

@@ -42,8 +42,8 @@ func (f *Function) finish(ctx context.Context, e event.Event) error {
 // settle decides what the end of an attempt means for the stage.
 func (f *Function) settle(ctx context.Context, run events.Run, end workload.End, cause event.Event) error {
 	decision, err := f.judge(ctx, run, end)
-	var failure *Failure
-	var again *Again
+	var failure *FailedError
+	var again *RetryError
 	switch {
 	case err == nil:
 		return f.conclude(ctx, run, end.Attempt, cause, decision)
@@ -77,7 +77,7 @@ func (f *Function) judge(ctx context.Context, run events.Run, end workload.End) 
 	return f.logic.Complete(ctx, seen, result)
 }
 
-// result reads result.json and checks it. What it cannot use is a Failure.
+// result reads result.json and checks it. What it cannot use is a FailedError.
 func (f *Function) result(ctx context.Context, run events.Run, end workload.End) (workload.Result, error) {
 	var result workload.Result
 	o, err := f.platform.State.Get(ctx, attemptKey(run.ID, f.stage, end.Attempt)+"result.json")
@@ -94,7 +94,7 @@ func (f *Function) result(ctx context.Context, run events.Run, end workload.End)
 		return result, Failf("BadResult", "result.json of %s: %v", end.Workload, err)
 	}
 	if result.Error != nil {
-		return result, &Failure{Reason: result.Error.Reason, Message: result.Error.Message}
+		return result, &FailedError{Reason: result.Error.Reason, Message: result.Error.Message}
 	}
 	return result, checkFigures(result)
 }
@@ -114,16 +114,16 @@ func checkFigures(r workload.Result) error {
 func withoutResult(end workload.End) error {
 	switch end.Outcome {
 	case workload.Lost:
-		return &Again{Reason: or(end.Message, "the workload was lost")}
+		return &RetryError{Reason: or(end.Message, "the workload was lost")}
 	case workload.Succeeded:
 		return Failf("NoResult", "%s ended well but left no result.json: see its log", end.Workload)
 	default:
-		return &Failure{Reason: end.Reason, Message: or(end.Message, string(end.Outcome))}
+		return &FailedError{Reason: end.Reason, Message: or(end.Message, string(end.Outcome))}
 	}
 }
 
 // fail ends the run with a failed event.
-func (f *Function) fail(ctx context.Context, run events.Run, attempt int, cause event.Event, failure *Failure) error {
+func (f *Function) fail(ctx context.Context, run events.Run, attempt int, cause event.Event, failure *FailedError) error {
 	return f.conclude(ctx, run, attempt, cause, Decision{Type: f.stage.Failed(), Data: events.Failed{
 		Run: run.ID, Stage: f.stage, Attempt: attempt, Reason: failure.Reason, Message: failure.Message, Log: f.logURI(run.ID, attempt),
 	}})

@@ -24,7 +24,7 @@ func (f *Function) launch(ctx context.Context, run events.Run, attempt int, caus
 		return err
 	}
 	spec, err := f.spec(ctx, run, attempt)
-	if failure := (*Failure)(nil); errors.As(err, &failure) {
+	if failure := (*FailedError)(nil); errors.As(err, &failure) {
 		return f.fail(ctx, run, attempt, cause, failure)
 	}
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 type Logic interface {
 	// Plan names the artifacts that the stage's workload reads.
 	Plan(ctx context.Context, run *Run) (events.Artifacts, error)
-	// Complete judges what the workload made. A *Failure ends the run, an
-	// *Again launches the next attempt; after any other error the broker
+	// Complete judges what the workload made. A *FailedError ends the run, an
+	// *RetryError launches the next attempt; after any other error the broker
 	// delivers the event again.
 	Complete(ctx context.Context, run *Run, result workload.Result) (Decision, error)
 }
@@ -40,8 +40,8 @@ func Completed(run *Run, result workload.Result) Decision {
 	}}
 }
 
-// Failure ends a run: trying again would end the same way.
-type Failure struct {
+// FailedError ends a run: trying again would end the same way.
+type FailedError struct {
 	// Reason is one CamelCase word.
 	Reason string
 	// Message names the value, what is accepted and what to do next.
@@ -49,16 +49,16 @@ type Failure struct {
 }
 
 // Error gives both parts.
-func (f *Failure) Error() string { return f.Reason + ": " + f.Message }
+func (f *FailedError) Error() string { return f.Reason + ": " + f.Message }
 
-// Failf makes a Failure.
-func Failf(reason, format string, args ...any) *Failure {
-	return &Failure{Reason: reason, Message: fmt.Sprintf(format, args...)}
+// Failf makes a FailedError.
+func Failf(reason, format string, args ...any) *FailedError {
+	return &FailedError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// Again asks for another attempt at the stage, because the world changed while
+// RetryError asks for another attempt at the stage, because the world changed while
 // the last one ran.
-type Again struct{ Reason string }
+type RetryError struct{ Reason string }
 
 // Error gives the reason.
-func (a *Again) Error() string { return "another attempt is needed: " + a.Reason }
+func (r *RetryError) Error() string { return "another attempt is needed: " + r.Reason }

@@ -16,7 +16,7 @@ import (
 // parameters changed.
 func (f *Function) admitReplay(ctx context.Context, e event.Event, request events.Request) error {
 	run, err := f.repetition(ctx, request)
-	var failure *Failure
+	var failure *FailedError
 	var parameter *events.ParameterError
 	if errors.As(err, &failure) || errors.As(err, &parameter) {
 		return f.refuse(ctx, e, "", err)

@@ -28,7 +28,7 @@ type Run struct {
 }
 
 // Inputs picks artifacts of the stages before by name. A name that is missing
-// is a Failure.
+// is a FailedError.
 func (r *Run) Inputs(names ...string) (events.Artifacts, error) {
 	picked := events.Artifacts{}
 	for _, name := range names {
@@ -76,7 +76,7 @@ func loadRun(ctx context.Context, state store.Bucket, id string) (events.Run, er
 }
 
 // completed reads the mark of a stage that is done. A stage that is not, or
-// that failed, is a Failure.
+// that failed, is a FailedError.
 func completed(ctx context.Context, state store.Bucket, run string, s events.Stage) (events.Completed, error) {
 	var data events.Completed
 	mark, found, err := readMark(ctx, state, markKey(run, s))

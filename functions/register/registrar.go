@@ -78,7 +78,7 @@ func (r registrar) registerHeld(ctx context.Context, run *stage.Run, f evaluatio
 		return err
 	}
 	if changed(before, version, f) && run.Attempt < r.platform.Attempts {
-		return &stage.Again{Reason: fmt.Sprintf("version %s became champion while this model was compared with version %s", before, quote(f.Champion.Version))}
+		return &stage.RetryError{Reason: fmt.Sprintf("version %s became champion while this model was compared with version %s", before, quote(f.Champion.Version))}
 	}
 	if version == "" {
 		if version, err = r.models.Create(ctx, r.version(run, f, model)); err != nil {

@@ -23,7 +23,7 @@ import (
 
 // Upload puts a file into the landing bucket and returns the event by which
 // the store announced it.
-func (p *Platform) Upload(t *testing.T, key, file string, metadata map[string]string) event.Event {
+func (p *Platform) Upload(t testing.TB, key, file string, metadata map[string]string) event.Event {
 	t.Helper()
 	body, err := os.Open(file)
 	require.NoError(t, err)
@@ -38,7 +38,7 @@ func (p *Platform) Upload(t *testing.T, key, file string, metadata map[string]st
 }
 
 // Request sends dev.refit.run.requested to the broker and returns its id.
-func (p *Platform) Request(t *testing.T, data any) string {
+func (p *Platform) Request(t testing.TB, data any) string {
 	t.Helper()
 	e := event.New()
 	e.SetType(string(events.RunRequested))
@@ -50,7 +50,7 @@ func (p *Platform) Request(t *testing.T, data any) string {
 }
 
 // Started is the run that the event with that id started.
-func (p *Platform) Started(t *testing.T, id string) string {
+func (p *Platform) Started(t testing.TB, id string) string {
 	t.Helper()
 	e := p.CausedBy(t, id)
 	require.Equal(t, string(events.RunStarted), e.Type(), string(e.Data()))
@@ -59,7 +59,7 @@ func (p *Platform) Started(t *testing.T, id string) string {
 
 // Deliver hands an event to a function directly, past the broker, which would
 // drop a duplicate.
-func (p *Platform) Deliver(t *testing.T, s events.Stage, e event.Event) {
+func (p *Platform) Deliver(t testing.TB, s events.Stage, e event.Event) {
 	t.Helper()
 	c := p.Connection()
 	function, err := stage.NewBroker(strings.TrimSuffix(c.Broker, "/default/refit") + "/functions/" + string(s) + "/")
@@ -73,7 +73,7 @@ func (p *Platform) Launcher() *process.Client {
 }
 
 // Launched are the names of the workloads that a run launched.
-func (p *Platform) Launched(t *testing.T, run string) []string {
+func (p *Platform) Launched(t testing.TB, run string) []string {
 	t.Helper()
 	records, err := p.Launcher().List(t.Context())
 	require.NoError(t, err)
@@ -101,7 +101,7 @@ func (v Version) Tag(key string) string {
 	return ""
 }
 
-func (p *Platform) Versions(t *testing.T, model string) []Version {
+func (p *Platform) Versions(t testing.TB, model string) []Version {
 	t.Helper()
 	var found struct {
 		Versions []Version `json:"model_versions"`
@@ -111,7 +111,7 @@ func (p *Platform) Versions(t *testing.T, model string) []Version {
 }
 
 // ByRun are the versions of model that a run registered.
-func (p *Platform) ByRun(t *testing.T, model, run string) []Version {
+func (p *Platform) ByRun(t testing.TB, model, run string) []Version {
 	t.Helper()
 	var list []Version
 	for _, v := range p.Versions(t, model) {
@@ -122,7 +122,7 @@ func (p *Platform) ByRun(t *testing.T, model, run string) []Version {
 	return list
 }
 
-func (p *Platform) Experiment(t *testing.T, name string) string {
+func (p *Platform) Experiment(t testing.TB, name string) string {
 	t.Helper()
 	var found struct {
 		Experiment struct {
@@ -133,7 +133,7 @@ func (p *Platform) Experiment(t *testing.T, name string) string {
 	return found.Experiment.ID
 }
 
-func (p *Platform) PostMLflow(t *testing.T, path string, body, into any) {
+func (p *Platform) PostMLflow(t testing.TB, path string, body, into any) {
 	t.Helper()
 	payload, err := json.Marshal(body)
 	require.NoError(t, err)
@@ -145,7 +145,7 @@ func (p *Platform) PostMLflow(t *testing.T, path string, body, into any) {
 }
 
 // RayJobs is how many jobs the head's dashboard lists.
-func (p *Platform) RayJobs(t *testing.T) int {
+func (p *Platform) RayJobs(t testing.TB) int {
 	t.Helper()
 	var jobs []json.RawMessage
 	c := p.Connection().Ray
@@ -153,7 +153,7 @@ func (p *Platform) RayJobs(t *testing.T) int {
 	return len(jobs)
 }
 
-func GetJSON(t *testing.T, url, token string, into any) {
+func GetJSON(t testing.TB, url, token string, into any) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)

@@ -119,7 +119,7 @@ func (p *Platform) Close() error {
 }
 
 // Sample is a parquet with rows real mails.
-func (p *Platform) Sample(t *testing.T, rows int, flags ...string) string {
+func (p *Platform) Sample(t testing.TB, rows int, flags ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "sample.parquet")
 	args := append([]string{
@@ -133,7 +133,7 @@ func (p *Platform) Sample(t *testing.T, rows int, flags ...string) string {
 }
 
 // Until returns the first event that accept accepts.
-func (p *Platform) Until(t *testing.T, f journal.Filter, accept func(event.Event) bool) event.Event {
+func (p *Platform) Until(t testing.TB, f journal.Filter, accept func(event.Event) bool) event.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -150,7 +150,7 @@ func (p *Platform) Until(t *testing.T, f journal.Filter, accept func(event.Event
 }
 
 // Ended follows a run to its end and tells it as the journal does.
-func (p *Platform) Ended(t *testing.T, run string) journal.RunView {
+func (p *Platform) Ended(t testing.TB, run string) journal.RunView {
 	t.Helper()
 	p.Until(t, journal.Filter{Run: run}, func(e event.Event) bool { return events.Type(e.Type()).Terminal() })
 	list, err := p.Journal.Events(t.Context(), journal.Filter{Run: run})
@@ -162,7 +162,7 @@ func (p *Platform) Ended(t *testing.T, run string) journal.RunView {
 
 // CausedBy is the event that says what came of the event with that id: a run,
 // or why there is none.
-func (p *Platform) CausedBy(t *testing.T, id string) event.Event {
+func (p *Platform) CausedBy(t testing.TB, id string) event.Event {
 	t.Helper()
 	return p.Until(t, journal.Filter{}, func(e event.Event) bool {
 		return events.Extension(e, events.ExtCausationID) == id
