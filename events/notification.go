@@ -43,7 +43,9 @@ type Record struct {
 // FromNotification turns a notification body into one CloudEvent a record, in
 // the form of the CloudEvents adapter for S3: type com.amazonaws.s3. and the
 // event name, source eventSource.awsRegion.bucket, subject the object's key,
-// data the record as it came. The set-up message of AWS gives no event.
+// data the record as it came. What no attribute may hold, a line feed say, is
+// percent-escaped in the subject: the key itself is what ParseRecord reads from
+// the data. The set-up message of AWS gives no event.
 func FromNotification(body []byte) ([]event.Event, error) {
 	var n Notification
 	if err := json.Unmarshal(body, &n); err != nil {
@@ -71,11 +73,25 @@ func fromRecord(raw json.RawMessage) (event.Event, error) {
 	e := event.New()
 	e.SetType("com.amazonaws.s3." + strings.TrimPrefix(r.EventName, "s3:"))
 	e.SetSource(strings.Join([]string{r.EventSource, r.AWSRegion, r.S3.Bucket.Name}, "."))
-	e.SetSubject(key)
+	e.SetSubject(subjectOf(key))
 	e.SetTime(r.EventTime)
 	e.SetID("s3:" + hash(e.Type(), e.Source(), key, r.S3.Object.VersionID, r.S3.Object.ETag, Sequencer(r.S3.Object.Sequencer))[:40])
 	e.SetExtension(ExtTraceparent, Traceparent("", e.ID(), e.ID()))
-	return e, e.SetData(event.ApplicationJSON, raw)
+	if err := e.SetData(event.ApplicationJSON, raw); err != nil {
+		return event.Event{}, err
+	}
+	if escape(e.Type()) != e.Type() {
+		return event.Event{}, fmt.Errorf("eventName %q holds control characters", r.EventName)
+	}
+	return e, e.Validate()
+}
+
+// subjectOf writes a key as the subject of an event may hold it.
+func subjectOf(key string) string {
+	if strings.TrimSpace(key) == "" {
+		return url.PathEscape(key) // a subject of blanks counts as none
+	}
+	return escape(key)
 }
 
 // ParseRecord reads one record and the object's key in plain letters.

@@ -43,7 +43,7 @@ type definition struct {
 // definitions is the one place of defaults and limits.
 func definitions() []definition {
 	return []definition{
-		{Definition{"entity_data_path", "datasets/processed/emails/all_emails.parquet", "the key of an object in the landing bucket, 1 to 1024 bytes", Prepare},
+		{Definition{"entity_data_path", "datasets/processed/emails/all_emails.parquet", "the key of an object in the landing bucket, 1 to 1024 bytes without control characters", Prepare},
 			text(func(p *Parameters) *string { return &p.EntityDataPath }, isKey)},
 		{Definition{"test_split_ratio", 0.2, "a number from 0.05 to 0.5", Prepare},
 			number(func(p *Parameters) *float64 { return &p.TestSplitRatio }, 0.05, 0.5)},
@@ -64,7 +64,8 @@ func definitions() []definition {
 
 var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-func isKey(s string) bool { return s != "" && len(s) <= 1024 }
+// isKey refuses what S3 would bear but no log line, header or pattern does.
+func isKey(s string) bool { return s != "" && len(s) <= 1024 && escape(s) == s }
 
 // Definitions lists every parameter with its default and limits.
 func Definitions() []Definition {
