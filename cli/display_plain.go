@@ -23,14 +23,18 @@ func (d *plainDisplay) event(e event.Event, v *journal.RunView) {
 	}
 }
 
-// progress tells a new step, and each tenth part of a long one.
+// progress tells a new step, and each tenth part of one that takes its time.
 func (d *plainDisplay) progress(v *journal.RunView, s *journal.StageView, p progress) {
-	if p.Step == d.told.Step && p.Total == d.told.Total && tenth(p) == tenth(d.told) {
+	same := p.Step == d.told.Step && p.Total == d.told.Total
+	if same && (tenth(p) == tenth(d.told) || p.At.Sub(d.told.At) < tellEvery) {
 		return
 	}
 	d.told = p
-	d.line(v, d.app.Now(), string(s.Stage), p.String())
+	d.line(v, p.At, string(s.Stage), p.String())
 }
+
+// tellEvery is the least time between two lines about one step.
+const tellEvery = 5 * time.Second
 
 func tenth(p progress) int {
 	if p.Total == 0 {

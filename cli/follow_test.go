@@ -77,7 +77,7 @@ func TestRunFollowsTheRunOfItsUpload(t *testing.T) {
 		"follow-refused": {func(t *testing.T) []event.Event {
 			return []event.Event{
 				verdict(t, events.LandingRefused, "mine", events.Landing{
-					URI: "s3://landing/" + key, Reason: "BadParameter", Message: "parameter seed=\"x\": accepted is a number", Accepted: events.Definitions()[:2],
+					URI: "s3://landing/" + key, Reason: "BadParameter", Message: "parameter seed=\"x\": accepted is a number", Accepted: []events.Definition{{Name: "seed", Default: 42, Accepts: "a whole number", Stage: events.Prepare}},
 				}),
 				landed(t, "other", "another"), verdict(t, events.LandingDuplicate, "other", events.Landing{Run: runB, Reason: "Duplicate", Message: "of another"}),
 				landed(t, "mine", etag(t)),
@@ -154,9 +154,9 @@ func TestFollowShowsProgress(t *testing.T) {
 			go func() { done <- b.run(t, "send", "--follow") }()
 			<-b.journal.idle
 			for _, p := range []string{
-				`{"step":"cluster","done":0,"total":20}`, `{"step":"trials","done":1,"total":20,"message":"best F1 0.951"}`,
-				`{"step":"trials","done":2,"total":20,"message":"best F1 0.961"}`, `{"step":"trials","done":3,"total":20,"message":"best F1 0.961"}`, `broken`,
-				`{"step":"trials","done":20,"total":20,"message":"best F1 0.971"}`,
+				`{"step":"cluster","done":0,"total":20,"at":"2026-11-23T06:01:20Z"}`, `{"step":"trials","done":1,"total":20,"message":"best F1 0.951","at":"2026-11-23T06:01:25Z"}`,
+				`{"step":"trials","done":2,"total":20,"message":"best F1 0.961","at":"2026-11-23T06:01:34Z"}`, `{"step":"trials","done":3,"total":20,"message":"best F1 0.961","at":"2026-11-23T06:01:36Z"}`, `broken`,
+				`{"step":"trials","done":20,"total":20,"message":"best F1 0.971","at":"2026-11-23T06:03:00Z"}`,
 			} {
 				require.NoError(t, b.state.Put(t.Context(), "runs/"+runA+"/tune/1/progress.json", []byte(p)))
 				b.ticks <- at(100)

@@ -111,7 +111,7 @@ func (a *App) moment(t time.Time) string {
 // took writes a duration: for people in minutes and seconds, else in seconds.
 func (a *App) took(d time.Duration) string {
 	if !a.OutTerminal {
-		return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64)
 	}
 	return clock(d)
 }

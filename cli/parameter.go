@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -47,10 +46,4 @@ func parameterHelp() string {
 		fmt.Fprintf(&b, "  %-17s %s (default %v)\n", d.Name, d.Accepts, d.Default)
 	}
 	return strings.TrimRight(b.String(), "\n")
-}
-
-// isParameterError tells whether parameters were refused.
-func isParameterError(err error) bool {
-	var refused *events.ParameterError
-	return errors.As(err, &refused)
 }

@@ -134,7 +134,7 @@ func (a *App) reach(ctx context.Context, o *runOptions) (*Session, Running, erro
 	a.remark("no platform runs on %s: starting one for this run, its log is %s", a.dir, log.Name())
 	running, err := a.Start(ctx, config)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("start the platform: %w", err), log.Close())
+		return nil, nil, errors.Join(err, log.Close())
 	}
 	owned := &ownPlatform{Running: running, log: log}
 	session, err = a.Connect(ctx, a.dir)

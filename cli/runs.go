@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func (a *App) runsTable(views []journal.RunView) {
 // pick finds a run by its id, by a part of it that no other has, or by "last".
 func pick(views []journal.RunView, id string) (journal.RunView, error) {
 	if len(views) == 0 {
-		return journal.RunView{}, fmt.Errorf("there are no runs: refit run FILE starts one")
+		return journal.RunView{}, errors.New("there are no runs: refit run FILE starts one")
 	}
 	if id == "last" {
 		return views[0], nil

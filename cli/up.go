@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/spf13/cobra"
 )
@@ -46,22 +47,16 @@ func (a *App) up(ctx context.Context, o *upOptions) error {
 	a.remark("starting the platform on %s", a.dir)
 	running, err := a.Start(ctx, config)
 	if err != nil {
-		return fmt.Errorf("start the platform: %w", err)
+		return err
 	}
 	if err := a.tellPlaces(running); err != nil {
 		return errors.Join(err, a.closePlatform(running))
 	}
-	ready := make(chan struct{})
-	go func() {
-		defer close(ready)
-		a.tellReady(ctx, running)
-	}()
-	why := running.Wait(ctx)
+	why := a.serve(ctx, running)
 	if why == nil {
 		a.remark("ending the platform; Ctrl-C again leaves at once")
 	}
 	err = a.closePlatform(running)
-	<-ready
 	if why != nil {
 		return errors.Join(fmt.Errorf("the platform ended by itself: %w", why), err)
 	}
@@ -71,11 +66,28 @@ func (a *App) up(ctx context.Context, o *upOptions) error {
 	return err
 }
 
-// tellReady says when MLflow and Ray are there too. That they never come is
-// told by Wait.
-func (a *App) tellReady(ctx context.Context, running Running) {
-	if running.Ready(ctx) == nil {
-		a.remark("MLflow and Ray answer")
+// serve waits until ctx ends, or returns earlier why the platform cannot go on.
+// It says when MLflow and Ray are there too; that they never come is told by
+// Wait.
+func (a *App) serve(ctx context.Context, running Running) error {
+	ctx, cancel := context.WithCancel(ctx)
+	ready := make(chan error, 1)
+	ended := make(chan error, 1)
+	var waiting sync.WaitGroup
+	waiting.Go(func() { ready <- running.Ready(ctx) })
+	waiting.Go(func() { ended <- running.Wait(ctx) })
+	defer waiting.Wait()
+	defer cancel()
+	for {
+		select {
+		case err := <-ready:
+			if err == nil {
+				a.remark("MLflow and Ray answer")
+			}
+			ready = nil
+		case why := <-ended:
+			return why
+		}
 	}
 }
 

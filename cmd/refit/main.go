@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -27,7 +28,9 @@ func main() {
 }
 
 // start is host.Start; a failed one must not become a Running that is not nil.
+// What logs without a logger of its own must not write into the view of a run.
 func start(ctx context.Context, c host.Config) (cli.Running, error) {
+	slog.SetDefault(c.Logger)
 	h, err := host.Start(ctx, c)
 	if err != nil {
 		return nil, err
