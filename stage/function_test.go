@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -38,7 +39,8 @@ func bench(t *testing.T, s events.Stage, logic plain) *stagetest.Bench {
 }
 
 var prepared = events.Figures{
-	"rows": 3, "kept": 3, "dropped": 0, "train_rows": 2, "validation_rows": 1, "test_rows": 1, "spam_train": 1, "spam_test": 1,
+	"data_digest": "sha256:" + strings.Repeat("0f", 32),
+	"rows":        3, "kept": 3, "dropped": 0, "train_rows": 2, "validation_rows": 1, "test_rows": 1, "spam_train": 1, "spam_test": 1,
 	"duplicates": 0, "groups": 3, "layout": "raw", "drops": map[string]int{},
 }
 

@@ -41,6 +41,7 @@ def _figures(upload: Upload, plan: Plan, counts: Counter[tuple[str, int]]) -> di
     rows = {part: counts[part, 0] + counts[part, 1] for part in _PARTS}
     kept = sum(rows.values())
     return {
+        "data_digest": upload.digest,
         "rows": upload.rows,
         "kept": kept,
         "dropped": upload.rows - kept,

@@ -37,9 +37,9 @@ MAILS: Final = pa.schema(
 """train.parquet and test.parquet; label 1 is spam."""
 
 ENTITIES: Final = pa.schema(
-    [MAILS.field(n) for n in ("email_id", "sender_domain", "event_timestamp", "label", "part", "group")]
+    [MAILS.field(n) for n in ("email_id", "sender_domain", "event_timestamp", "label", "part", "group", "text_hash")]
 )
-"""entities.parquet: one row for each mail of train and test."""
+"""entities.parquet: one row for each mail of train and test; text_hash tells a later run what was trained on."""
 
 RAW: Final = pa.schema([("email_id", _TEXT), ("raw", pa.binary())])
 """test_raw.parquet: the test mails as they were uploaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -65,7 +66,8 @@ class Row:
 class Upload:
     """An uploaded file whose schema is known to be usable.
 
-    `name` is what the user calls the file; it stands in every message.
+    `name` is what the user calls the file; it stands in every message. `digest` is
+    "sha256:" and the hex digest of the whole file.
     """
 
     def __init__(self, path: Path, *, name: str) -> None:
@@ -75,6 +77,8 @@ class Upload:
         are neither ham nor spam, one class only, or no column with mail.
         """
         self._path, self._name = path, name
+        with path.open("rb") as file:
+            self.digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         with self._readable():
             self._file = pq.ParquetFile(path, pre_buffer=False)
         self.rows: int = self._file.metadata.num_rows
