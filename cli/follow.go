@@ -54,6 +54,8 @@ func (a *App) follow(ctx context.Context, session *Session, run string) error {
 	case errors.Is(err, context.Canceled):
 		a.remark("run %s goes on without you: refit run show %s", run, run)
 		return err
+	case errors.Is(err, journal.ErrGone):
+		return fmt.Errorf("follow run %s: %w: the platform has ended, the run goes on when one runs on %s again: refit up", run, err, a.dir)
 	case err != nil:
 		return fmt.Errorf("follow run %s: %w: it goes on by itself, refit run show %s tells how far it is", run, err, run)
 	}

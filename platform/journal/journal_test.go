@@ -11,6 +11,8 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"refit.dev/events"
@@ -202,4 +204,18 @@ func binary(t *testing.T, path string, e event.Event) *http.Request {
 	r := post(path, "", "")
 	require.NoError(t, cehttp.WriteRequest(binding.WithForceBinary(t.Context()), (*binding.EventMessage)(&e), r))
 	return r
+}
+
+func TestFollowEndsWhenTheConnectionIsGone(t *testing.T) {
+	b := startBus(t, t.TempDir())
+	require.NoError(t, open(t, b).Record(t.Context(), started(t, runA, events.Prepare, 1, 1)))
+	conn, err := nats.Connect(b.URL(), nats.Token("test"), nats.MaxReconnects(0))
+	require.NoError(t, err)
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	require.NoError(t, err)
+	j, err := journal.Attach(t.Context(), js)
+	require.NoError(t, err)
+	err = j.Follow(t.Context(), journal.Filter{}, func(event.Event) error { return b.Close() })
+	require.ErrorIs(t, err, journal.ErrGone)
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -23,6 +25,9 @@ type Filter struct {
 
 // ErrStop ends a Follow without an error.
 var ErrStop = errors.New("stop following")
+
+// ErrGone ends a Follow when the connection is closed for good.
+var ErrGone = errors.New("the connection to the journal is gone")
 
 // Events returns what the journal holds now, in the order of its recording. An
 // event may be there more than once.
@@ -57,7 +62,26 @@ func (j *Journal) Follow(ctx context.Context, f Filter, do func(event.Event) err
 	if err != nil {
 		return err
 	}
-	return each(ctx, consumer, func(e event.Event, _ uint64) error { return do(e) })
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel(nil)
+	// An ordered consumer tries for ever to come back, even on a connection that
+	// is closed.
+	closed := j.js.Conn().StatusChanged(nats.CLOSED)
+	defer j.js.Conn().RemoveStatusListener(closed)
+	watching.Go(func() {
+		select {
+		case <-closed:
+			cancel(ErrGone)
+		case <-ctx.Done():
+		}
+	})
+	err = each(ctx, consumer, func(e event.Event, _ uint64) error { return do(e) })
+	if err != nil && errors.Is(context.Cause(ctx), ErrGone) {
+		return fmt.Errorf("read journal: %w", ErrGone)
+	}
+	return err
 }
 
 func (j *Journal) consumer(ctx context.Context, f Filter) (jetstream.Consumer, error) {
