@@ -224,7 +224,7 @@ def test_an_upload_that_was_overwritten_is_refused(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Four times the mail, in one row group, costs a process far less memory than the 70 MiB that were added."""
+    """Six times the mail, in one row group, costs a process less than half of the memory that the added mail takes."""
     code = (
         "import sys; from pathlib import Path; from preptest.stages import run_stage;"
         "from refit_data_prep.prepare import prepare; folder = Path(sys.argv[1]);"
@@ -235,7 +235,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     peaks = []
     sizes = []
-    for count in (800, 3200):
+    for count in (800, 4800):
         folder = tmp_path / str(count)
         folder.mkdir()
         mails = [message(i, body=sentence(i, words=200).replace(" ", "x" * 150 + " ")) for i in range(count)]
@@ -246,9 +246,16 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONPATH": f"{root}/contract:{root}/data-prep", "REFIT_CPUS": "2"},
+            env={
+                "PYTHONPATH": f"{root}/contract:{root}/data-prep",
+                "REFIT_CPUS": "2",
+                # What allocators keep for later differs by 40 MiB between equal runs; these keep little.
+                "ARROW_DEFAULT_MEMORY_POOL": "system",
+                "MALLOC_ARENA_MAX": "1",
+            },
         )
         peaks.append(int(done.stdout.split()[-1]) / 1024)
 
-    assert sizes[1] - sizes[0] > 70
-    assert peaks[1] - peaks[0] < 35, peaks
+    added = sizes[1] - sizes[0]
+    assert added > 100
+    assert peaks[1] - peaks[0] < added / 2, peaks
