@@ -122,11 +122,6 @@ func (f *Function) admit(ctx context.Context, e event.Event, claim string, run e
 			return err
 		}
 	}
-	if replayOf(run) != "" {
-		if err := f.inherit(ctx, run, e); err != nil {
-			return err
-		}
-	}
 	return f.emit(ctx, events.Envelope{
 		Type: events.RunStarted, Run: run.ID, Cause: run.Cause.ID, ReplayOf: replayOf(run), Traceparent: run.Traceparent,
 	}, run)

@@ -72,7 +72,7 @@ const (
 )
 
 // FromEnv makes the Platform that the settings describe. The error names every
-// setting that is missing or wrong.
+// setting that is missing, or else one that is wrong and what it accepts.
 func FromEnv(env map[string]string) (Platform, error) {
 	var missing []string
 	for _, name := range []string{envSink, envEndpoint, envAccessKey, envSecretKey, envLauncherURL} {

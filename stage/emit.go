@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	neturl "net/url"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -25,12 +26,15 @@ var _ Emitter = (*Broker)(nil)
 // The retries of one Emit take about 6 s: after that the caller fails, and the
 // event that it handles is delivered to it again.
 const (
-	emitRetries = 6
+	emitRetries = 5
 	emitDelay   = 100 * time.Millisecond
 )
 
 // NewBroker returns an Emitter for the broker at url, K_SINK as Knative says.
 func NewBroker(url string) (*Broker, error) {
+	if u, err := neturl.Parse(url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("broker %q: accepted is a URL such as http://broker-ingress.example/default/refit", url)
+	}
 	client, err := cloudevents.NewClientHTTP(
 		cehttp.WithTarget(url),
 		cehttp.WithIsRetriableFunc(isRetriable),
@@ -50,11 +54,12 @@ func (b *Broker) Emit(ctx context.Context, e event.Event) error {
 	return nil
 }
 
-// isRetriable adds 500 to what the SDK retries: a broker's ingress answers so
-// while its store is down.
+// isRetriable tells a broker that cannot take an event now from one that never
+// will. Other than the SDK, it takes 500 for the former: an ingress answers so
+// while its store is down. An event that is too large stays too large.
 func isRetriable(status int) bool {
 	switch status {
-	case http.StatusNotFound, http.StatusTooManyRequests, http.StatusRequestTimeout,
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
 		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}

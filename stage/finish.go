@@ -129,6 +129,15 @@ func (f *Function) fail(ctx context.Context, run events.Run, attempt int, cause 
 	}})
 }
 
+// failOr ends the run if err is a FailedError, and otherwise returns err, so that
+// the event is delivered again.
+func (f *Function) failOr(ctx context.Context, run events.Run, attempt int, cause event.Event, err error) error {
+	if failed := (*FailedError)(nil); errors.As(err, &failed) {
+		return f.fail(ctx, run, attempt, cause, failed)
+	}
+	return err
+}
+
 // conclude marks the end of the stage and announces it. The first mark wins,
 // whoever wrote it.
 func (f *Function) conclude(ctx context.Context, run events.Run, attempt int, cause event.Event, d Decision) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
@@ -17,7 +18,7 @@ type Function struct {
 	stage    events.Stage
 	logic    Logic
 	platform Platform
-	started  bool
+	started  atomic.Bool // func-go starts a function beside its first events
 }
 
 // New returns the function of stage s, to be started before its first event.
@@ -42,13 +43,13 @@ func (f *Function) StartOn(ctx context.Context, p Platform) error {
 			return fmt.Errorf("start function %s: %w", f.stage, err)
 		}
 	}
-	f.started = true
+	f.started.Store(true)
 	return nil
 }
 
 // Ready tells whether the function was started and reaches its store.
 func (f *Function) Ready(ctx context.Context) (bool, error) {
-	if !f.started {
+	if !f.started.Load() {
 		return false, nil
 	}
 	if _, err := f.platform.State.Head(ctx, "ready"); err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -61,6 +62,9 @@ func (f *Function) Ready(ctx context.Context) (bool, error) {
 // safe. It replies with no event: what it has to say it sends to the broker,
 // since brokers may drop a reply. An error asks for the event again.
 func (f *Function) Handle(ctx context.Context, e event.Event) (*event.Event, error) {
+	if !f.started.Load() {
+		return nil, fmt.Errorf("function %s has not started: send event %s again", f.stage, e.ID())
+	}
 	var err error
 	switch {
 	case events.IsObjectCreated(e.Type()):
@@ -86,6 +90,11 @@ func (f *Function) begin(ctx context.Context, e event.Event) error {
 	}
 	if err != nil {
 		return err
+	}
+	if e.Type() == string(events.RunStarted) {
+		if err := f.inherit(ctx, run, e); err != nil {
+			return f.failOr(ctx, run, 1, e, err)
+		}
 	}
 	return f.launch(ctx, run, 1, e)
 }

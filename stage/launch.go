@@ -24,11 +24,8 @@ func (f *Function) launch(ctx context.Context, run events.Run, attempt int, caus
 		return err
 	}
 	spec, err := f.spec(ctx, run, attempt)
-	if failure := (*FailedError)(nil); errors.As(err, &failure) {
-		return f.fail(ctx, run, attempt, cause, failure)
-	}
 	if err != nil {
-		return err
+		return f.failOr(ctx, run, attempt, cause, err)
 	}
 	job := workload.Job{
 		Run: run.ID, Stage: f.stage, Attempt: attempt, Spec: spec.Output + "spec.json",

@@ -69,11 +69,15 @@ func changesNothingBefore(from events.Stage, changed map[string]any) error {
 }
 
 // inherit gives a replay the results of the stages that it does not repeat, by
-// reference, as marks of its own. When the run starts, each of these stages
-// finds its mark and says again that it completed, down to the first stage that
-// has none.
+// reference, as marks of its own. Each of these stages then finds its mark and
+// says again that it completed, down to the first stage that has none. The mark
+// of the first stage is the last one written: a run whose marks are not all
+// there looks as if it had not begun, and whoever begins it carries on here.
 func (f *Function) inherit(ctx context.Context, run events.Run, cause event.Event) error {
-	for _, s := range run.Replay.From.Before() {
+	if run.Replay == nil {
+		return nil
+	}
+	for _, s := range slices.Backward(run.Replay.From.Before()) {
 		data, err := completed(ctx, f.platform.State, run.Replay.Run, s)
 		if err != nil {
 			return fmt.Errorf("inherit %s from run %s: %w", s, run.Replay.Run, err)

@@ -7,6 +7,7 @@ import (
 
 	"refit.dev/events"
 	"refit.dev/stage/stagetest"
+	"refit.dev/stage/store"
 )
 
 func replay(run string, from events.Stage, values map[string]any) map[string]any {
@@ -73,4 +74,49 @@ func TestReplaysThatAreRefused(t *testing.T) {
 			require.Contains(t, dataAs[events.Landing](t, sent[0]).Message, tc.wantInText)
 		})
 	}
+}
+
+func TestAReplayWhoseClaimantDiedStillTakesEarlierResultsByReference(t *testing.T) {
+	for name, done := range map[string][]events.Stage{
+		"before the first mark":      nil,
+		"between two marks":          {events.Features},
+		"after the last":             {events.Features, events.Prepare},
+		"and was told of many times": {events.Features, events.Prepare},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bench(t, events.Prepare, plain{})
+			old := b.Run(nil)
+			b.Completed(old, events.Prepare, prepared, "train")
+			b.Completed(old, events.Features, events.Figures{}, "train_matrix")
+			b.Handle(b.Request("1", replay(old.ID, events.Train, nil)))
+			started := b.Sent.Take()[0]
+			for _, s := range done {
+				b.Completed(dataAs[events.Run](t, started), s, nil, "inherited")
+			}
+			for range 2 {
+				b.Handle(started)
+				require.Equal(t, []string{"dev.refit.prepare.completed"}, b.Sent.Types())
+			}
+			require.Empty(t, b.Launcher.Launched(), "nothing before train runs again")
+			for _, s := range []events.Stage{events.Prepare, events.Features} {
+				_, err := b.State.Head(t.Context(), "runs/"+started.Subject()+"/"+string(s)+"/mark")
+				require.NoError(t, err)
+			}
+			_, err := b.State.Head(t.Context(), "runs/"+started.Subject()+"/train/mark")
+			require.ErrorIs(t, err, store.ErrNotFound)
+		})
+	}
+}
+
+func TestAReplayOfResultsThatAreGoneFails(t *testing.T) {
+	b := bench(t, events.Prepare, plain{})
+	old := b.Run(nil)
+	b.Completed(old, events.Prepare, prepared, "train")
+	b.Handle(b.Request("1", replay(old.ID, events.Features, nil)))
+	started := b.Sent.Take()[0]
+	b.State.Remove("runs/" + old.ID + "/prepare/mark")
+	b.Handle(started)
+	failed := b.Sent.Take()[0]
+	require.Equal(t, "dev.refit.prepare.failed", failed.Type())
+	require.Equal(t, "StageMissing", dataAs[events.Failed](t, failed).Reason)
 }
