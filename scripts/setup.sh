@@ -36,7 +36,7 @@ find_uv() {
 }
 
 set_up_python() {
-  local lock=docker/requirements.txt stamp=.venv/.lock
+  local lock=docker/requirements.txt stamp=.venv/refit-requirements.txt
   if cmp -s "$lock" "$stamp"; then return; fi
   python=$(find_python)
   local uv
