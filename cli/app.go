@@ -52,9 +52,6 @@ type App struct {
 }
 
 func (a *App) withDefaults() *App {
-	if a.Location == nil {
-		a.Location = time.Local
-	}
 	if a.Now == nil {
 		a.Now = time.Now
 	}
@@ -91,7 +88,7 @@ func Execute(ctx context.Context, a App, args []string) int {
 		app.watchSignals(ctx, cancel)
 	}()
 	started := false
-	root := app.root(&started)
+	root := app.root(&started) //nolint:contextcheck // cobra hands the context to the commands
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if interrupted := context.Cause(ctx); err != nil && errors.Is(err, context.Canceled) && interrupted != nil {
@@ -104,7 +101,7 @@ func Execute(ctx context.Context, a App, args []string) int {
 	}
 	var exit *ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.Err != nil) {
-		fmt.Fprintf(app.Err, "refit: %v\n", err)
+		app.remarkf("refit: %v", err)
 	}
 	return codeOf(err)
 }

@@ -71,9 +71,9 @@ func TestRunShowAsJSONHasTheEvents(t *testing.T) {
 	b := setup(t, wholeRun(t)...)
 	require.Equal(t, cli.CodeOK, b.run(t, "run", "show", "0a1b", "--json"))
 	var got struct {
-		Run    string
-		State  string
-		Events []map[string]any
+		Run    string           `json:"run"`
+		State  string           `json:"state"`
+		Events []map[string]any `json:"events"`
 	}
 	require.NoError(t, json.Unmarshal(b.out.Bytes(), &got))
 	require.Equal(t, runA, got.Run)

@@ -31,6 +31,6 @@ func (d *lineDisplay) close() {}
 
 func (d *lineDisplay) print(kind string, value any) {
 	if err := d.app.printLine(map[string]any{kind: value}); err != nil {
-		d.app.remark("print %s: %v", kind, err)
+		d.app.remarkf("print %s: %v", kind, err)
 	}
 }

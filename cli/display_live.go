@@ -57,7 +57,7 @@ func (d *liveDisplay) draw(lines []string) {
 		b.WriteString("\n")
 	}
 	d.drawn = lines
-	fmt.Fprint(d.app.Err, b.String())
+	d.app.remarkf("%s", strings.TrimSuffix(b.String(), "\n"))
 }
 
 // frame is what a run looks like at a moment; p is what the workload of the

@@ -48,7 +48,7 @@ func (d *plainDisplay) tick(*journal.RunView) {}
 func (d *plainDisplay) close() {}
 
 func (d *plainDisplay) line(v *journal.RunView, at time.Time, stage, text string) {
-	d.app.remark("%7s  %-8s  %s", clock(max(0, at.Sub(v.StartedAt))), stage, text)
+	d.app.remarkf("%7s  %-8s  %s", clock(max(0, at.Sub(v.StartedAt))), stage, text)
 }
 
 // describe says in a line, or none, what an event means to people: the stage,
@@ -88,6 +88,7 @@ func describeStage(t events.Type, v *journal.RunView, one func(events.Stage, str
 			return one(s.Stage, "completed in %s: %s", clock(seconds(s.Seconds)), headline(s))
 		case s.Stage.Failed(), s.Stage.Cancelled():
 			return one(s.Stage, "%s: %s: %s", s.State, s.Reason, s.Message)
+		default:
 		}
 	}
 	return nil

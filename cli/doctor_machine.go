@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -189,10 +190,10 @@ func (d *doctor) ports() []check {
 	var free []string
 	for _, s := range settings {
 		if port.Check(d.config.Host, map[string]int{s.name: s.number}) == nil {
-			free = append(free, fmt.Sprint(s.number))
+			free = append(free, strconv.Itoa(s.number))
 			continue
 		}
-		checks = append(checks, missing(fmt.Sprintf("port %d", s.number), "held by "+port.Holder(s.number), fmt.Sprintf("end that process, or choose another with --port-%s", s.name)))
+		checks = append(checks, missing(fmt.Sprintf("port %d", s.number), "held by "+port.Holder(s.number), "end that process, or choose another with --port-"+s.name))
 	}
 	if len(free) > 0 {
 		checks = append(checks, ok("free ports", strings.Join(free, ", ")))

@@ -62,7 +62,9 @@ func TestDoctorSaysHowToGetWhatIsMissing(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	taken := listener.Addr().(*net.TCPAddr).Port
+	address, isTCP := listener.Addr().(*net.TCPAddr)
+	require.True(t, isTCP)
+	taken := address.Port
 	answer := func(text string, err error) func(*doctor) {
 		return func(d *doctor) {
 			d.command = func(context.Context, string, ...string) ([]byte, error) { return []byte(text), err }

@@ -52,7 +52,7 @@ func (a *App) follow(ctx context.Context, session *Session, run string) error {
 	shown.close()
 	switch {
 	case errors.Is(err, context.Canceled):
-		a.remark("run %s goes on without you: refit run show %s", run, run)
+		a.remarkf("run %s goes on without you: refit run show %s", run, run)
 		return err
 	case errors.Is(err, journal.ErrGone):
 		return fmt.Errorf("follow run %s: %w: the platform has ended, the run goes on when one runs on %s again: refit up", run, err, a.dir)

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -133,7 +132,7 @@ func verdictOf(e event.Event) (verdict, bool) {
 // reason why there is none.
 func (a *App) judge(l events.Landing) error {
 	if l.Run != "" {
-		a.remark("%s", l.Message)
+		a.remarkf("%s", l.Message)
 		return journal.ErrStop
 	}
 	if a.json {
@@ -141,14 +140,10 @@ func (a *App) judge(l events.Landing) error {
 			return err
 		}
 	}
-	text := l.Reason + ": " + l.Message
-	if len(l.Accepted) > 0 {
-		text += "\n\nThe parameters are:"
-		for _, d := range l.Accepted {
-			text += fmt.Sprintf("\n  %-17s %s (default %v)", d.Name, d.Accepts, d.Default)
-		}
+	if len(l.Accepted) == 0 {
+		return refusedf("no run was started: %s: %s", l.Reason, l.Message)
 	}
-	return refusedf("no run was started: %s", text)
+	return refusedf("no run was started: %s: %s\n\nThe parameters are:\n%s", l.Reason, l.Message, listOf(l.Accepted))
 }
 
 // followCause follows the run that c began to its end.

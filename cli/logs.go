@@ -80,7 +80,7 @@ func (a *App) logs(ctx context.Context, o *logsOptions) error {
 		}
 	}
 	if len(wanted) == 0 {
-		a.remark("nothing of run %s has a log yet", v.ID)
+		a.remarkf("nothing of run %s has a log yet", v.ID)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (a *App) printLog(l logLine, body []byte, several bool) error {
 		return a.printLine(l)
 	}
 	if several {
-		fmt.Fprintf(a.Out, "==> %s, attempt %d <==\n", l.Stage, l.Attempt)
+		a.printf("==> %s, attempt %d <==\n", l.Stage, l.Attempt)
 	}
 	_, err := a.Out.Write(body)
 	return err

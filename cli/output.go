@@ -12,9 +12,16 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// remark tells something on standard error.
-func (a *App) remark(format string, args ...any) {
-	fmt.Fprintf(a.Err, format+"\n", args...)
+// remarkf tells something on standard error.
+func (a *App) remarkf(format string, args ...any) {
+	// That nobody reads remarks is no reason to stop.
+	_, _ = fmt.Fprintf(a.Err, format+"\n", args...)
+}
+
+// printf writes data to standard output. That the reader went away, as head
+// does, is no reason to stop a run.
+func (a *App) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.Out, format, args...)
 }
 
 // printJSON writes one JSON document, indented, to standard output.
@@ -49,7 +56,7 @@ func (g *grid) print(w io.Writer, terminal bool) {
 			for i, cell := range row {
 				row[i] = strings.NewReplacer("\t", " ", "\n", " ").Replace(cell)
 			}
-			fmt.Fprintln(w, strings.Join(row, "\t"))
+			_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
 		}
 		return
 	}
@@ -89,9 +96,9 @@ func (a *App) pairs(list [][2]string) {
 	}
 	for _, p := range list {
 		if a.OutTerminal {
-			fmt.Fprintf(a.Out, "%-*s  %s\n", width, p[0], p[1])
+			a.printf("%-*s  %s\n", width, p[0], p[1])
 		} else {
-			fmt.Fprintf(a.Out, "%s\t%s\n", p[0], p[1])
+			a.printf("%s\t%s\n", p[0], p[1])
 		}
 	}
 }
@@ -102,10 +109,18 @@ func (a *App) moment(t time.Time) string {
 	case t.IsZero():
 		return ""
 	case a.OutTerminal:
-		return t.In(a.Location).Format("2006-01-02 15:04:05")
+		return a.local(t).Format("2006-01-02 15:04:05")
 	default:
 		return t.UTC().Format(time.RFC3339)
 	}
+}
+
+// local is t in the zone of the people who look at it.
+func (a *App) local(t time.Time) time.Time {
+	if a.Location == nil {
+		return t.Local() //nolint:gosmopolitan // people read their own clock
+	}
+	return t.In(a.Location)
 }
 
 // took writes a duration: for people in minutes and seconds, else in seconds.

@@ -40,9 +40,11 @@ func metadata(values map[string]any) (map[string]string, error) {
 }
 
 // parameterHelp lists every parameter with its default and limits.
-func parameterHelp() string {
+func parameterHelp() string { return listOf(events.Definitions()) }
+
+func listOf(definitions []events.Definition) string {
 	var b strings.Builder
-	for _, d := range events.Definitions() {
+	for _, d := range definitions {
 		fmt.Fprintf(&b, "  %-17s %s (default %v)\n", d.Name, d.Accepts, d.Default)
 	}
 	return strings.TrimRight(b.String(), "\n")

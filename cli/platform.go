@@ -41,7 +41,6 @@ type StartFunc func(ctx context.Context, c host.Config) (Running, error)
 type platformFlags struct {
 	config    host.Config
 	functions map[string]string
-	flags     *pflag.FlagSet
 }
 
 // addTo declares the flags on cmd.

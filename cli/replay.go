@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -77,7 +76,7 @@ func (a *App) replay(ctx context.Context, o *replayOptions) error {
 	if err := deliver(ctx, session.Connection.Broker, e); err != nil {
 		return err
 	}
-	a.remark("asked for a replay of %s from %s", old.ID, from)
+	a.remarkf("asked for a replay of %s from %s", old.ID, from)
 	if !o.detach {
 		return a.followCause(ctx, session, causedBy(e), e.Time())
 	}
@@ -88,7 +87,7 @@ func (a *App) replay(ctx context.Context, o *replayOptions) error {
 	if a.json {
 		return a.printLine(map[string]any{"run": run})
 	}
-	fmt.Fprintln(a.Out, run)
+	a.printf("%s\n", run)
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (a *App) run(ctx context.Context, o *runOptions, name string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it is only read
 	session, running, err := a.reach(ctx, o)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (a *App) reach(ctx context.Context, o *runOptions) (*Session, Running, erro
 	if err != nil {
 		return nil, nil, errors.Join(err, log.Close())
 	}
-	a.remark("no platform runs on %s: starting one for this run, its log is %s", a.dir, log.Name())
+	a.remarkf("no platform runs on %s: starting one for this run, its log is %s", a.dir, log.Name())
 	running, err := a.Start(ctx, config)
 	if err != nil {
 		return nil, nil, errors.Join(err, log.Close())
@@ -157,15 +157,15 @@ func (p *ownPlatform) Close() error { return errors.Join(p.Running.Close(), p.lo
 // endAfterRun ends the platform that was started for a run, which came to err.
 func (a *App) endAfterRun(running Running, err error) error {
 	c := running.Connection()
-	a.remark("ending the platform; Ctrl-C leaves at once")
+	a.remarkf("ending the platform; Ctrl-C leaves at once")
 	closed := a.closePlatform(running)
 	if closed != nil {
 		return errors.Join(err, closed)
 	}
 	if errors.Is(err, context.Canceled) {
-		a.remark("the run goes on when a platform runs on %s again: refit up", a.dir)
+		a.remarkf("the run goes on when a platform runs on %s again: refit up", a.dir)
 	} else {
-		a.remark("the platform has ended; refit up brings MLflow back at %s and Ray at %s", c.MLflow, c.Ray.URL)
+		a.remarkf("the platform has ended; refit up brings MLflow back at %s and Ray at %s", c.MLflow, c.Ray.URL)
 	}
 	return err
 }
@@ -173,7 +173,7 @@ func (a *App) endAfterRun(running Running, err error) error {
 // runOn uploads the file to a platform and follows what that starts.
 func (a *App) runOn(ctx context.Context, session *Session, file *os.File, key string, labels map[string]string, detach bool) error {
 	uri := "s3://" + session.Connection.S3.Landing + "/" + key
-	a.remark("uploading %s to %s", file.Name(), uri)
+	a.remarkf("uploading %s to %s", file.Name(), uri)
 	if err := session.Upload(ctx, key, file, labels); err != nil {
 		return err
 	}
@@ -191,6 +191,6 @@ func (a *App) runOn(ctx context.Context, session *Session, file *os.File, key st
 	if a.json {
 		return a.printLine(map[string]any{"run": run})
 	}
-	fmt.Fprintln(a.Out, run)
+	a.printf("%s\n", run)
 	return nil
 }

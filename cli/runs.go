@@ -58,7 +58,7 @@ func (a *App) runs(ctx context.Context, o *runsOptions) error {
 	case a.json:
 		return a.printJSON(append([]journal.RunView{}, views...))
 	case len(views) == 0:
-		a.remark("there are no runs: refit run FILE starts one")
+		a.remarkf("there are no runs: refit run FILE starts one")
 	default:
 		a.runsTable(views)
 	}

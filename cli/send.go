@@ -106,7 +106,7 @@ func (a *App) sendTo(ctx context.Context, url string, e event.Event) error {
 	if a.json {
 		return a.printLine(map[string]any{"sent": e, "to": url})
 	}
-	fmt.Fprintln(a.Out, e.ID())
+	a.printf("%s\n", e.ID())
 	return nil
 }
 

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func (c *canned) Follow(ctx context.Context, f journal.Filter, do func(event.Eve
 		if !selects(f, e) {
 			continue
 		}
-		if err := do(e); err == journal.ErrStop {
+		if err := do(e); errors.Is(err, journal.ErrStop) {
 			return nil
 		} else if err != nil {
 			return err
@@ -120,7 +121,7 @@ func (c *canned) Follow(ctx context.Context, f journal.Filter, do func(event.Eve
 		case <-ctx.Done():
 			return ctx.Err()
 		case e := <-c.added:
-			if err := do(e); err == journal.ErrStop {
+			if err := do(e); errors.Is(err, journal.ErrStop) {
 				return nil
 			} else if err != nil {
 				return err

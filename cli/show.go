@@ -74,7 +74,7 @@ func load(ctx context.Context, session *Session, id string) (journal.RunView, []
 	return v, list, err
 }
 
-func (a *App) section(title string) { fmt.Fprintf(a.Out, "\n%s\n", strings.ToUpper(title)) }
+func (a *App) section(title string) { a.printf("\n%s\n", strings.ToUpper(title)) }
 
 func facts(a *App, v *journal.RunView) [][2]string {
 	list := [][2]string{

@@ -14,10 +14,10 @@ func (a *App) summary(v *journal.RunView, c host.Connection) error {
 	if a.json {
 		return a.printLine(map[string]any{"summary": v})
 	}
-	a.remark("")
+	a.remarkf("")
 	a.stageTable(v)
 	if a.OutTerminal {
-		fmt.Fprintln(a.Out)
+		a.printf("\n")
 	}
 	list := append([][2]string{{"run", v.ID}, {"took", a.took(v.Took(a.Now()))}}, quality(v)...)
 	list = append(list, [2]string{"decision", string(v.State)}, [2]string{"reason", v.Reason})

@@ -44,7 +44,7 @@ func (a *App) up(ctx context.Context, o *upOptions) error {
 	if err != nil {
 		return err
 	}
-	a.remark("starting the platform on %s", a.dir)
+	a.remarkf("starting the platform on %s", a.dir)
 	running, err := a.Start(ctx, config)
 	if err != nil {
 		return err
@@ -54,14 +54,14 @@ func (a *App) up(ctx context.Context, o *upOptions) error {
 	}
 	why := a.serve(ctx, running)
 	if why == nil {
-		a.remark("ending the platform; Ctrl-C again leaves at once")
+		a.remarkf("ending the platform; Ctrl-C again leaves at once")
 	}
 	err = a.closePlatform(running)
 	if why != nil {
 		return errors.Join(fmt.Errorf("the platform ended by itself: %w", why), err)
 	}
 	if err == nil {
-		a.remark("ended; the data stays in %s", a.dir)
+		a.remarkf("ended; the data stays in %s", a.dir)
 	}
 	return err
 }
@@ -82,7 +82,7 @@ func (a *App) serve(ctx context.Context, running Running) error {
 		select {
 		case err := <-ready:
 			if err == nil {
-				a.remark("MLflow and Ray answer")
+				a.remarkf("MLflow and Ray answer")
 			}
 			ready = nil
 		case why := <-ended:
@@ -102,6 +102,6 @@ func (a *App) tellPlaces(running Running) error {
 		return a.printLine(named)
 	}
 	a.pairs(list)
-	a.remark("ready for uploads and events, MLflow and Ray are starting; Ctrl-C ends the platform")
+	a.remarkf("ready for uploads and events, MLflow and Ray are starting; Ctrl-C ends the platform")
 	return nil
 }

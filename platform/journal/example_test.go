@@ -2,8 +2,8 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log"
 	"os"
 	"time"
 
@@ -13,39 +13,42 @@ import (
 )
 
 func Example() {
-	ctx := context.Background()
+	if err := recordAndFold(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	// Output: r-20261123-060000-0a1b2c3d failed prepare: BadInput: column label is missing
+}
+
+func recordAndFold(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "journal")
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b, err := bus.Start(ctx, bus.Config{Dir: dir, Token: "example"})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	defer b.Close()
-
+	defer func() { err = errors.Join(err, b.Close()) }()
 	j, err := journal.Open(ctx, b.JetStream())
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
+
 	const run = "r-20261123-060000-0a1b2c3d"
 	e, err := events.Envelope{
 		Type: events.Prepare.Failed(), Source: events.FunctionSource(events.Prepare), Run: run, Stage: events.Prepare, Key: "1", Time: time.Now(),
 	}.Event(events.Failed{Run: run, Stage: events.Prepare, Attempt: 1, Reason: "BadInput", Message: "column label is missing"})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	if err := j.Record(ctx, e); err != nil {
-		log.Fatal(err)
+		return err
 	}
 
 	list, err := j.Events(ctx, journal.Filter{Run: run})
-	if err != nil {
-		log.Fatal(err)
-	}
 	for _, view := range journal.Fold(list) {
 		fmt.Println(view.ID, view.State, view.Reason)
 	}
-	// Output: r-20261123-060000-0a1b2c3d failed prepare: BadInput: column label is missing
+	return err
 }

@@ -113,6 +113,7 @@ func (f *fold) stageEvent(e event.Event, t events.Type) {
 			f.failed(e, s, Failed)
 		case s.Stage.Cancelled():
 			f.failed(e, s, Cancelled)
+		default:
 		}
 	}
 }

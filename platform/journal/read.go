@@ -78,7 +78,7 @@ func (j *Journal) Follow(ctx context.Context, f Filter, do func(event.Event) err
 		}
 	})
 	err = each(ctx, consumer, func(e event.Event, _ uint64) error { return do(e) })
-	if err != nil && errors.Is(context.Cause(ctx), ErrGone) {
+	if err != nil && j.js.Conn().IsClosed() {
 		return fmt.Errorf("read journal: %w", ErrGone)
 	}
 	return err
