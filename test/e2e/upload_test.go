@@ -33,11 +33,15 @@ var first struct {
 
 const firstKey, firstModel = "first.parquet", "first"
 
+// smallGate is an F1 that a model of some hundred mails reaches for sure; labels
+// without meaning stay far below it.
+const smallGate = "0.7"
+
 func firstRun(t *testing.T) (event.Event, journal.RunView) {
 	t.Helper()
 	first.once.Do(func() {
 		first.announced = shared.Upload(t, firstKey, shared.Sample(t, 600), map[string]string{
-			"refit-num-hpo-trials": "3", "refit-model-name": firstModel,
+			"refit-num-hpo-trials": "3", "refit-model-name": firstModel, "refit-f1-threshold": smallGate,
 		})
 		first.run = shared.Ended(t, shared.Started(t, first.announced.ID()))
 	})
@@ -142,8 +146,8 @@ func TestTheSameEventFiveTimesIsOneRun(t *testing.T) {
 }
 
 func TestTwoUploadsAtOnceAreNotMixed(t *testing.T) {
-	good := shared.Upload(t, "good.parquet", shared.Sample(t, 620), map[string]string{"refit-num-hpo-trials": "1", "refit-model-name": "good"})
-	noise := shared.Upload(t, "noise.parquet", shared.Sample(t, 610, "shuffle"), map[string]string{"refit-num-hpo-trials": "1", "refit-model-name": "noise"})
+	good := shared.Upload(t, "good.parquet", shared.Sample(t, 620), map[string]string{"refit-num-hpo-trials": "1", "refit-model-name": "good", "refit-f1-threshold": smallGate})
+	noise := shared.Upload(t, "noise.parquet", shared.Sample(t, 610, "shuffle"), map[string]string{"refit-num-hpo-trials": "1", "refit-model-name": "noise", "refit-f1-threshold": smallGate})
 	goodRun := shared.Ended(t, shared.Started(t, good.ID()))
 	noiseRun := shared.Ended(t, shared.Started(t, noise.ID()))
 
@@ -164,7 +168,7 @@ func TestTwoUploadsAtOnceAreNotMixed(t *testing.T) {
 
 func TestAnInjectedRequestRepeatsTheRunBitForBit(t *testing.T) {
 	_, before := firstRun(t)
-	id := shared.Request(t, map[string]any{"entity_data_path": firstKey, "num_hpo_trials": "3", "test_split_ratio": "0.2", "model_name": firstModel})
+	id := shared.Request(t, map[string]any{"entity_data_path": firstKey, "num_hpo_trials": "3", "test_split_ratio": "0.2", "model_name": firstModel, "f1_threshold": smallGate})
 	run := shared.Ended(t, shared.Started(t, id))
 	require.Equal(t, journal.Registered, run.State, run.Reason)
 	require.Equal(t, 3, run.Parameters.NumHPOTrials)

@@ -31,6 +31,8 @@ import (
 type Platform struct {
 	*host.Host
 
+	// Config is what the platform was started with.
+	Config host.Config
 	// Journal is read as any other program would.
 	Journal *journal.Journal
 
@@ -81,7 +83,7 @@ func Start(dir string, change func(*host.Config)) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Platform{Host: h}
+	p := &Platform{Host: h, Config: c}
 	if err := p.connect(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestFunctionsInProcessesOfTheirOwnRegisterAModel(t *testing.T) {
-	announced := shared.Upload(t, "processes.parquet", shared.Sample(t, 600), map[string]string{"refit-num-hpo-trials": "1"})
+	announced := shared.Upload(t, "processes.parquet", shared.Sample(t, 600), map[string]string{"refit-num-hpo-trials": "1", "refit-f1-threshold": "0.7"})
 	// The functions start after the upload: the broker holds the event for them.
 	for _, s := range events.Stages() {
 		serve(t, s)
