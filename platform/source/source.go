@@ -4,6 +4,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -28,11 +29,29 @@ type Config struct {
 	Send func(context.Context, event.Event) error
 	// Workloads are all that the launcher knows, by name.
 	Workloads func(context.Context) (map[string]Workload, error)
-	// Every is how often a sweep runs, Grace how old a trace must be before the
-	// sweep takes its event for lost.
+	// Every is how often a sweep runs, a minute by default; Grace how old a trace
+	// must be before the sweep takes its event for lost, a quarter of that.
 	Every, Grace time.Duration
-	Clock        func() time.Time
-	Logger       *slog.Logger
+	// Clock is time.Now by default.
+	Clock  func() time.Time
+	Logger *slog.Logger
+}
+
+// WithDefaults returns c with what was left out filled in.
+func (c Config) WithDefaults() Config {
+	if c.Every <= 0 {
+		c.Every = time.Minute
+	}
+	if c.Grace <= 0 {
+		c.Grace = c.Every / 4
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
 }
 
 // Workload is what the launcher knows of one; End is nil while it runs.
@@ -40,12 +59,12 @@ type Workload struct{ End *workload.End }
 
 // Source tells ends and sweeps. All methods are safe for concurrent use.
 type Source struct {
-	c     Config
-	swept atomic.Bool // the last sweep went through
+	c    Config
+	last atomic.Pointer[time.Time] // when the last sweep began, nil if it failed
 }
 
 // New returns a Source.
-func New(c Config) *Source { return &Source{c: c} }
+func New(c Config) *Source { return &Source{c: c.WithDefaults()} }
 
 // Ended says that a workload ended. Nil means that the broker has the event;
 // telling the same end twice is telling it once.
@@ -63,9 +82,23 @@ func (s *Source) ended(end workload.End) (event.Event, error) {
 		Key: end.UID + ":" + string(end.Outcome), Outcome: end.Outcome, Time: end.EndedAt,
 	}.Event(end)
 	if err != nil {
-		return e, fmt.Errorf("announce the end of %s: %w", end.Workload, err)
+		return e, stray("announce the end of "+end.Workload, err)
 	}
 	return e, nil
+}
+
+// errStray marks a trace that nothing can be made of.
+var errStray = errors.New("nothing can be made of this")
+
+func stray(what string, err error) error { return fmt.Errorf("%s: %w: %w", what, errStray, err) }
+
+// passStray logs a stray trace and goes on, lest it hold up all others for ever.
+func (s *Source) passStray(ctx context.Context, err error) error {
+	if errors.Is(err, errStray) {
+		s.c.Logger.WarnContext(ctx, "sweep leaves a trace alone", "error", err)
+		return nil
+	}
+	return err
 }
 
 // Run sweeps until ctx is done. A sweep that fails is logged and made up for by
