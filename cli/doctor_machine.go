@@ -63,7 +63,7 @@ func (d *doctor) lock() check {
 		return missing(name, err.Error(), "run in the folder of the project, or name it with --source")
 	}
 	home := filepath.Dir(filepath.Dir(d.config.Python))
-	got, err := os.ReadFile(filepath.Join(home, ".lock"))
+	got, err := os.ReadFile(filepath.Join(home, "refit-requirements.txt"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return missing(name, "no finished environment in "+home, how)

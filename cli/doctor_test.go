@@ -26,7 +26,7 @@ import (
 func patient(t *testing.T) *doctor {
 	t.Helper()
 	dir := t.TempDir()
-	for name, body := range map[string]string{"docker/requirements.txt": "lock", ".venv/.lock": "lock"} {
+	for name, body := range map[string]string{"docker/requirements.txt": "lock", ".venv/refit-requirements.txt": "lock"} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600))
 	}
@@ -82,8 +82,8 @@ func TestDoctorSaysHowToGetWhatIsMissing(t *testing.T) {
 		"no Python":          {answer("", errors.New("no such file")), "Python", checkMissing, "no such file", "make setup"},
 		"an old Python":      {answer(`{"python":"3.9.1"}`, nil), "Python", checkMissing, "3.9.1", "3.11"},
 		"a broken package":   {answer(`{"python":"3.11.1","ray":"! ImportError: libx.so"}`, nil), "ray", checkMissing, "libx.so", "make setup"},
-		"an old environment": {func(d *doctor) { _ = os.WriteFile(filepath.Join(d.config.Source, ".venv/.lock"), nil, 0o600) }, "locked environment", checkMissing, "older", "make setup"},
-		"no environment":     {func(d *doctor) { _ = os.Remove(filepath.Join(d.config.Source, ".venv/.lock")) }, "locked environment", checkMissing, "no finished", "make setup"},
+		"an old environment": {func(d *doctor) { _ = os.WriteFile(filepath.Join(d.config.Source, ".venv/refit-requirements.txt"), nil, 0o600) }, "locked environment", checkMissing, "older", "make setup"},
+		"no environment":     {func(d *doctor) { _ = os.Remove(filepath.Join(d.config.Source, ".venv/refit-requirements.txt")) }, "locked environment", checkMissing, "no finished", "make setup"},
 		"another folder":     {func(d *doctor) { d.config.Source = "/nowhere" }, "locked environment", checkMissing, "/nowhere", "--source"},
 		"a port in use": {
 			func(d *doctor) { d.config.Ports.NATS = taken }, "port " + strconv.Itoa(taken), checkMissing, fmt.Sprintf("process %d", os.Getpid()), "--port-nats",

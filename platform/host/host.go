@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +24,7 @@ import (
 	"refit.dev/platform/objects"
 	"refit.dev/platform/port"
 	"refit.dev/platform/ray"
+	"refit.dev/platform/service"
 	"refit.dev/platform/source"
 	"refit.dev/stage/store"
 	"refit.dev/workload/process"
@@ -123,26 +122,13 @@ func (h *Host) pickPorts(context.Context) error {
 		if *number != 0 {
 			continue
 		}
-		free, err := freePort(h.c.Host)
+		free, err := service.FreePort(h.c.Host)
 		if err != nil {
 			return err
 		}
 		*number = free
 	}
 	return port.Check(h.c.Host, map[string]int{"broker": p.Broker, "s3": p.S3, "nats": p.NATS})
-}
-
-func freePort(host string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	_, number, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return 0, errors.Join(err, listener.Close())
-	}
-	free, err := strconv.Atoi(number)
-	return free, errors.Join(err, listener.Close())
 }
 
 // startServices spawns MLflow and Ray first, since they take longest.

@@ -19,19 +19,26 @@ import (
 func Check(host string, ports map[string]int) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(ports)) {
-		if err := free(host, ports[name]); err != nil {
-			errs = append(errs, fmt.Errorf("port %d (%s) is held by %s: end that process or choose another port: %w", ports[name], name, Holder(ports[name]), err))
+		if err := Free(net.JoinHostPort(host, strconv.Itoa(ports[name]))); err != nil {
+			errs = append(errs, fmt.Errorf("port %d (%s): %w", ports[name], name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func free(host string, number int) error {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(number)))
-	if err != nil {
-		return err
+// Free returns nil if nobody listens at address, host:port. The error names the
+// process that does.
+func Free(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err == nil {
+		return listener.Close()
 	}
-	return listener.Close()
+	_, port, splitErr := net.SplitHostPort(address)
+	number, numberErr := strconv.Atoi(port)
+	if splitErr != nil || numberErr != nil {
+		return fmt.Errorf("address %q: %w", address, err)
+	}
+	return fmt.Errorf("%s is not free, it is held by %s: end that process or choose another port: %w", address, Holder(number), err)
 }
 
 // Holder names the process that listens on a port, as far as this user may see.

@@ -18,7 +18,7 @@ func TestAPortInUseIsToldWithItsHolder(t *testing.T) {
 	number := listener.Addr().(*net.TCPAddr).Port
 
 	err = port.Check("127.0.0.1", map[string]int{"mlflow": number, "s3": 0})
-	require.ErrorContains(t, err, fmt.Sprintf("port %d (mlflow) is held by process %d", number, os.Getpid()))
+	require.ErrorContains(t, err, fmt.Sprintf("port %d (mlflow): 127.0.0.1:%d is not free, it is held by process %d", number, number, os.Getpid()))
 	require.NotContains(t, err.Error(), "s3")
 }
 

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+
+	"refit.dev/platform/port"
 )
 
 // Answers returns a Check: that url answers 200. The token, unless it is empty,
@@ -37,14 +38,9 @@ func Answers(url, token string) func(context.Context) error {
 
 // free fails if somebody listens at one of the addresses.
 func free(addresses []string) error {
+	var errs []error
 	for _, address := range addresses {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return fmt.Errorf("%s is not free, end what uses it or choose another port: %w", address, err)
-		}
-		if err := l.Close(); err != nil {
-			return fmt.Errorf("close %s: %w", address, err)
-		}
+		errs = append(errs, port.Free(address))
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -37,7 +37,7 @@ func TestAPlatformNamesWhoHoldsItsPort(t *testing.T) {
 	c.Ports.Broker, err = strconv.Atoi(address.Port())
 	require.NoError(t, err)
 	_, err = host.Start(t.Context(), c)
-	require.ErrorContains(t, err, fmt.Sprintf("port %s (broker) is held by process %d", address.Port(), os.Getpid()))
+	require.ErrorContains(t, err, fmt.Sprintf("port %s (broker): %s is not free, it is held by process %d", address.Port(), address.Host, os.Getpid()))
 }
 
 func TestCredentialsAreForTheOwnerAlone(t *testing.T) {
