@@ -24,13 +24,13 @@ up: setup ## Start the platform on this machine and leave it running
 test: setup test-go test-python test-e2e ## Run all tests, an end-to-end run included
 
 test-go: setup ## Run the Go tests with the race detector
-	go test -race -timeout 15m $(addsuffix /...,$(addprefix ./,$(filter-out .,$(MODULES)))) ./cli/... ./cmd/... ./config/... ./platform/... ./test/guard/...
+	go test -race -timeout 15m $(addsuffix /...,$(addprefix ./,$(filter-out .,$(MODULES)))) ./cli/... ./cmd/... ./config/... ./platform/... ./test/guard/... ./test/conformance/...
 
 test-python: setup ## Run the Python tests
 	$(PYTHON) -m pytest -q
 
 test-e2e: setup ## Run 600 real mails through the whole platform
-	go test -timeout 15m -count=1 -v ./test/e2e/...
+	go test -timeout 15m -count=1 -p 1 -v ./test/e2e/... ./test/processes/...
 
 lint: setup ## Check style and types, Go and Python
 	scripts/lint.sh
