@@ -30,7 +30,7 @@ test-python: setup ## Run the Python tests
 	$(PYTHON) -m pytest -q
 
 test-e2e: setup ## Run 600 real mails through the whole platform
-	go test -timeout 15m -count=1 -p 1 -v ./test/e2e/... ./test/processes/...
+	go test -timeout 15m -count=1 -v ./test/e2e/...
 
 lint: setup ## Check style and types, Go and Python
 	scripts/lint.sh
