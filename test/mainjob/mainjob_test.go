@@ -3,9 +3,7 @@
 package mainjob_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -45,17 +42,21 @@ func TestTheDefaultDataBecomesAServedModel(t *testing.T) {
 	require.GreaterOrEqual(t, view.Model.F1, 0.94)
 	require.Equal(t, "spam-detector", view.Model.Name)
 
-	c := up(t, dir)
+	platform := platformtest.Up(t, dir)
+	c := platform.Connection()
+	require.Eventually(t, func() bool { return get(c.MLflow+"/health") == nil }, 2*time.Minute, 100*time.Millisecond, "MLflow does not come up")
 	versionIsRegistered(t, c, view)
 	probabilities, labels := serve(t, c, spam, ham)
 	require.Equal(t, []string{"spam", "ham"}, labels)
 	require.Greater(t, probabilities[0], probabilities[1])
+	platform.Interrupt()
+	require.Empty(t, platformtest.Leftovers(t, dir), "Ctrl-C leaves no orphan")
 }
 
 // mainJob runs refit run on the default data and returns its last word.
 func mainJob(t *testing.T, dir string) journal.RunView {
 	t.Helper()
-	command := refit(t.Context(), dir, "run", "--json")
+	command := platformtest.Refit(t.Context(), dir, "run", "--json")
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	require.NoError(t, err, "a registered model exits 0")
@@ -64,60 +65,8 @@ func mainJob(t *testing.T, dir string) journal.RunView {
 	require.NoError(t, json.Unmarshal(lines[len(lines)-1], &last))
 	_, err = host.ReadConnection(dir)
 	require.ErrorIs(t, err, host.ErrNotRunning, "the platform ended with the run")
-	require.Empty(t, leftovers(t, dir), "and left no process")
+	require.Empty(t, platformtest.Leftovers(t, dir), "and left no process")
 	return last.Summary
-}
-
-// up starts the platform again on the same data, until the test ends.
-func up(t *testing.T, dir string) host.Connection {
-	t.Helper()
-	command := refit(t.Context(), dir, "up")
-	stderr, err := command.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, command.Start())
-	t.Cleanup(func() {
-		_ = command.Wait() // interrupted by the test's context
-		require.Empty(t, leftovers(t, dir), "Ctrl-C leaves no orphan")
-	})
-	go drain(bufio.NewScanner(stderr))
-	var c host.Connection
-	require.Eventually(t, func() bool {
-		c, err = host.ReadConnection(dir)
-		return err == nil && get(c.MLflow+"/health") == nil
-	}, 2*time.Minute, 100*time.Millisecond, "the platform does not come up")
-	return c
-}
-
-func drain(s *bufio.Scanner) {
-	for s.Scan() {
-		fmt.Fprintln(os.Stderr, s.Text())
-	}
-}
-
-func refit(ctx context.Context, dir string, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, filepath.Join(platformtest.Root(), "bin/refit"), append(args, "--dir", dir)...)
-	command.Dir = platformtest.Root()
-	for _, name := range []string{"BROKER", "S3", "NATS", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS"} {
-		command.Env = append(command.Env, "REFIT_PORT_"+name+"=0")
-	}
-	command.Env = append(os.Environ(), command.Env...)
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = time.Minute
-	return command
-}
-
-// leftovers are processes that still name the data folder.
-func leftovers(t *testing.T, dir string) []string {
-	t.Helper()
-	out, err := exec.Command("ps", "-eo", "pid=,args=").Output()
-	require.NoError(t, err)
-	var found []string
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, dir) {
-			found = append(found, strings.TrimSpace(line))
-		}
-	}
-	return found
 }
 
 func versionIsRegistered(t *testing.T, c host.Connection, view journal.RunView) {

@@ -3,7 +3,6 @@ package platformtest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -27,7 +26,7 @@ func (p *Platform) Upload(t testing.TB, key, file string, metadata map[string]st
 	t.Helper()
 	body, err := os.Open(file)
 	require.NoError(t, err)
-	defer body.Close()
+	defer func() { require.NoError(t, body.Close()) }()
 	c := p.Connection().S3
 	client := store.S3Config{Endpoint: c.Endpoint, Region: c.Region, AccessKey: c.AccessKey, SecretKey: c.SecretKey}.Client()
 	_, err = client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &c.Landing, Key: &key, Body: body, Metadata: metadata})
@@ -67,6 +66,7 @@ func (p *Platform) Deliver(t testing.TB, s events.Stage, e event.Event) {
 	require.NoError(t, function.Emit(t.Context(), e))
 }
 
+// Launcher reaches the platform's launcher as the functions do.
 func (p *Platform) Launcher() *process.Client {
 	c := p.Connection().Launcher
 	return &process.Client{URL: c.URL, Token: c.Token}
@@ -92,6 +92,7 @@ type Version struct {
 	Tags    []struct{ Key, Value string }
 }
 
+// Tag is the value of a tag, empty if the version has none of that key.
 func (v Version) Tag(key string) string {
 	for _, tag := range v.Tags {
 		if tag.Key == key {
@@ -101,6 +102,7 @@ func (v Version) Tag(key string) string {
 	return ""
 }
 
+// Versions are all versions of model in the registry.
 func (p *Platform) Versions(t testing.TB, model string) []Version {
 	t.Helper()
 	var found struct {
@@ -122,6 +124,7 @@ func (p *Platform) ByRun(t testing.TB, model, run string) []Version {
 	return list
 }
 
+// Experiment is the id of the MLflow experiment of that name.
 func (p *Platform) Experiment(t testing.TB, name string) string {
 	t.Helper()
 	var found struct {
@@ -133,6 +136,8 @@ func (p *Platform) Experiment(t testing.TB, name string) string {
 	return found.Experiment.ID
 }
 
+// PostMLflow posts body to a path below /api/2.0/mlflow/, which must answer 200,
+// and decodes the answer into into.
 func (p *Platform) PostMLflow(t testing.TB, path string, body, into any) {
 	t.Helper()
 	payload, err := json.Marshal(body)
@@ -153,12 +158,14 @@ func (p *Platform) RayJobs(t testing.TB) int {
 	return len(jobs)
 }
 
+// GetJSON decodes what url answers into into; the answer must be 200. A token
+// that is not empty goes along as bearer.
 func GetJSON(t testing.TB, url, token string, into any) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
 	if token != "" {
-		request.Header.Set("Authorization", fmt.Sprintf("Bearer %s", strings.TrimSpace(token)))
+		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
 	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)

@@ -27,17 +27,21 @@ import (
 	"refit.dev/stage"
 )
 
-// Platform is a running host and a reader of its journal.
+// Platform is a running platform, in this process or in one of its own.
 type Platform struct {
-	*host.Host
-
-	// Config is what the platform was started with.
+	// Connection says how it is reached.
+	Connection func() host.Connection
+	// FunctionEnv are the settings of a function on it; nil for a platform in a
+	// process of its own.
+	FunctionEnv func() map[string]string
+	// Config is what it was started with.
 	Config host.Config
 	// Journal is read as any other program would.
 	Journal *journal.Journal
 
 	nats    *nats.Conn
 	emitter *stage.Broker
+	close   func() error
 }
 
 // Main is a TestMain that keeps one platform for all tests of a package, since
@@ -52,7 +56,7 @@ func run(m *testing.M, shared **Platform, change func(*host.Config)) (code int) 
 	if err != nil {
 		return failure(err)
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // a rest in the temporary folder fails no test
 	if *shared, err = Start(dir, change); err != nil {
 		return failure(err)
 	}
@@ -83,7 +87,7 @@ func Start(dir string, change func(*host.Config)) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Platform{Host: h, Config: c}
+	p := &Platform{Connection: h.Connection, FunctionEnv: h.FunctionEnv, Config: c, close: h.Close}
 	if err := p.connect(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -117,7 +121,7 @@ func (p *Platform) connect() error {
 // Close ends the platform.
 func (p *Platform) Close() error {
 	p.nats.Close()
-	return p.Host.Close()
+	return p.close()
 }
 
 // Sample is a parquet with rows real mails.

@@ -1,0 +1,34 @@
+// Package chaos_test kills what can die and looks whether the run ends as it
+// would have, once.
+package chaos_test
+
+import (
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/stretchr/testify/require"
+
+	"refit.dev/events"
+	"refit.dev/platform/journal"
+	"refit.dev/test/platformtest"
+)
+
+// TestTheRealPipelineSurvivesAKillInEveryStage kills the whole refit up with
+// kill -9 while each of the five workloads runs, and once while it comes up.
+func TestTheRealPipelineSurvivesAKillInEveryStage(t *testing.T) {
+	dir := t.TempDir()
+	platformtest.Up(t, dir).Kill()
+	p := platformtest.Up(t, dir)
+	announced := p.Upload(t, "chaos.parquet", p.Sample(t, 600), map[string]string{"refit-num-hpo-trials": "2", "refit-f1-threshold": "0.7"})
+	run := p.Started(t, announced.ID())
+	for _, s := range events.Stages() {
+		p.Until(t, journal.Filter{Run: run}, func(e event.Event) bool { return e.Type() == string(s.Started()) })
+		p.Kill()
+		p = platformtest.Up(t, dir)
+	}
+	view := p.Ended(t, run)
+	require.Equal(t, journal.Registered, view.State, view.Reason)
+	require.Len(t, p.ByRun(t, "spam-detector", run), 1, "one version")
+	p.Interrupt()
+	require.Empty(t, platformtest.Leftovers(t, dir), "no process is left over")
+}
