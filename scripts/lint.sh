@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Checks style and types: gofmt, go vet, golangci-lint (built once into .tools),
-# ruff and mypy.
+# Checks style and types: gofmt, go vet and golangci-lint (built once into
+# .tools) in every module, ruff and mypy over all Python. Ends at the first
+# tool that finds something.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v2.12.0
-linter=.tools/golangci-lint-$version
+linter=$PWD/.tools/golangci-lint-$version
+config=$PWD/.golangci.yml
 
 unformatted=$(git ls-files '*.go' | xargs gofmt -l)
 if [ -n "$unformatted" ]; then
@@ -16,11 +18,13 @@ if [ ! -x "$linter" ]; then
   GOWORK=off GOBIN="$PWD/.tools" go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$version"
   mv .tools/golangci-lint "$linter"
 fi
-for module in $(go list -m -f '{{.Dir}}'); do
-  (cd "$module" && go vet ./... && "$OLDPWD/$linter" run --config "$OLDPWD/.golangci.yml" ./...)
+modules=$(go list -m -f '{{.Dir}}')
+for module in $modules; do
+  (cd "$module" && go vet ./... && "$linter" run --config "$config" ./...)
 done
-.venv/bin/ruff check docker datasets
-.venv/bin/ruff format --check docker datasets
-for package in docker/contract/refit_contract docker/data-prep/refit_data_prep docker/ray-train/refit_ray_train docker/mlflow-ops/refit_mlflow_ops; do
-  .venv/bin/mypy "$package"
+.venv/bin/ruff check docker datasets test scripts
+.venv/bin/ruff format --check docker datasets test scripts
+# One call each: the tests folders have files of the same name.
+for code in docker/contract docker/data-prep docker/ray-train docker/mlflow-ops datasets/make.py test/platformtest/sample.py; do
+  .venv/bin/mypy --strict "$code"
 done

@@ -76,7 +76,7 @@ def test_an_object_is_read_by_etag_or_version(s3: FakeS3, tmp_path: Path, pin: d
     """An object that was overwritten since it landed is never read instead."""
     store = Store(env=s3.env())
     s3.objects["/landing/mail"] = b"mail"
-    artifact = Artifact(uri="s3://landing/mail", **pin)
+    artifact = Artifact(uri="s3://landing/mail", **pin)  # type: ignore[arg-type]
 
     if accepted:
         assert store.download(artifact, tmp_path / "copy").read_bytes() == b"mail"

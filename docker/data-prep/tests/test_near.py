@@ -17,7 +17,8 @@ def groups_of(texts: list[str], folder: Path) -> list[int]:
     with Signatures(folder / "signatures") as signatures:
         for text in texts:
             signatures.append(text)
-        return signatures.groups(np.arange(len(texts))).tolist()
+        groups: list[int] = signatures.groups(np.arange(len(texts))).tolist()
+    return groups
 
 
 def test_near_copies_are_grouped_and_others_are_not(tmp_path: Path) -> None:

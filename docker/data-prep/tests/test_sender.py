@@ -23,7 +23,8 @@ def history(*mails: tuple[str, int, int]) -> History:
 
 def known(found: History, domain: str, second: float) -> list[float]:
     """Return what is known of a domain at a second."""
-    return found.as_of(pl.Series([domain]), pl.Series([NOON + timedelta(seconds=second)]))[0].tolist()
+    row: list[float] = found.as_of(pl.Series([domain]), pl.Series([NOON + timedelta(seconds=second)]))[0].tolist()
+    return row
 
 
 def test_only_strictly_earlier_mail_counts() -> None:

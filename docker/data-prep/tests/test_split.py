@@ -40,7 +40,7 @@ def test_by_time_the_last_mail_is_test() -> None:
 
     parts = split.by_time(names, times, names, ratio=0.2)
 
-    assert [parts[i] for i in np.lexsort((names, times))] == ["fit"] * 6 + ["validation"] * 2 + ["test"] * 2
+    assert [parts[i] for i in np.lexsort((np.array(names), times))] == ["fit"] * 6 + ["validation"] * 2 + ["test"] * 2
 
 
 def test_by_time_near_copies_of_train_are_marked() -> None:
