@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 )
 
@@ -60,9 +61,7 @@ func (r *Request) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes parameters to the top level of the object.
 func (r Request) MarshalJSON() ([]byte, error) {
 	flat := make(map[string]any, len(r.Parameters)+1)
-	for name, value := range r.Parameters {
-		flat[name] = value
-	}
+	maps.Copy(flat, r.Parameters)
 	if r.Replay != nil {
 		flat["replay"] = r.Replay
 	}

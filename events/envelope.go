@@ -102,7 +102,7 @@ func Extension(e event.Event, name string) string {
 func hash(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		h.Write(fmt.Appendf(nil, "%d:%s", len(p), p))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -52,7 +53,7 @@ func FromNotification(body []byte) ([]event.Event, error) {
 		return nil, fmt.Errorf("read S3 notification: %w", err)
 	}
 	if len(n.Records) == 0 && n.Event != "s3:TestEvent" {
-		return nil, fmt.Errorf("read S3 notification: no Records: send the JSON that S3 or MinIO posts")
+		return nil, errors.New("read S3 notification: no Records: send the JSON that S3 or MinIO posts")
 	}
 	var list []event.Event
 	for i, raw := range n.Records {

@@ -93,7 +93,7 @@ func Defaults() Parameters {
 func (p Parameters) With(values map[string]any) (Parameters, error) {
 	var problems []Problem
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if problem := p.setOne(name, values[name]); problem != nil {
+		if problem := setOne(&p, name, values[name]); problem != nil {
 			problems = append(problems, *problem)
 		}
 	}
@@ -103,7 +103,7 @@ func (p Parameters) With(values map[string]any) (Parameters, error) {
 	return p, nil
 }
 
-func (p *Parameters) setOne(name string, value any) *Problem {
+func setOne(p *Parameters, name string, value any) *Problem {
 	for _, d := range definitions() {
 		if d.Name == name {
 			if d.set(p, value) {

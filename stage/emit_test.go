@@ -53,6 +53,7 @@ func (in *ingress) emit(ctx context.Context, t *testing.T) error {
 }
 
 func TestEmitTriesUntilTheBrokerTakesTheEvent(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{404, 408, 425, 429, 500, 502, 503, 504} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()

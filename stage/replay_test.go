@@ -1,6 +1,7 @@
 package stage_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,9 +13,7 @@ import (
 
 func replay(run string, from events.Stage, values map[string]any) map[string]any {
 	data := map[string]any{"replay": events.Replay{Run: run, From: from}}
-	for name, value := range values {
-		data[name] = value
-	}
+	maps.Copy(data, values)
 	return data
 }
 

@@ -17,9 +17,7 @@ import (
 // Is matches an event of type t that keeps the rules of refit: a declared type,
 // data that fits its schema, and a trace.
 func Is(t events.Type) test.EventMatcher {
-	return test.AllOf(test.HasType(string(t)), test.ContainsExtensions(events.ExtTraceparent), func(e event.Event) error {
-		return events.Validate(e)
-	})
+	return test.AllOf(test.HasType(string(t)), test.ContainsExtensions(events.ExtTraceparent), events.Validate)
 }
 
 // InRun matches an event that tells in both ways which run it belongs to.

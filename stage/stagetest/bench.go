@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -77,7 +76,7 @@ func (b *Bench) Platform(env map[string]string) stage.Platform {
 	return stage.Platform{
 		State: b.State, Landing: b.Landing, StateName: "refit", LandingName: "landing",
 		Launcher: b.Launcher, Emitter: b.Sent, Env: env, Commit: "0123456",
-		Clock: func() time.Time { return b.now }, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Clock: func() time.Time { return b.now }, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -21,7 +21,7 @@ func (t *task) start(life, rest context.Context, r Record) (verdict, error) {
 	kills := oomKills()
 	cmd, id, err := t.spawn(r)
 	if err != nil {
-		return verdict{outcome: workload.Failed, status: err, unstarted: true}, nil
+		return verdict{outcome: workload.Failed, status: err, unstarted: true}, nil //nolint:nilerr // the verdict carries it
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
@@ -69,7 +69,7 @@ func (t *task) spawn(r Record) (*exec.Cmd, session.ID, error) {
 	if err != nil {
 		return nil, session.ID{}, err
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the workload writes it, this process does not
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.m.cfg.WorkDir, log, log
 	cmd.Env = append(t.m.cfg.Env(r.Job), nameVariable+"="+name, uidVariable+"="+r.UID)

@@ -25,7 +25,7 @@ func tail(path string) string {
 	if err != nil {
 		return ""
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it is only read
 	info, err := file.Stat()
 	if err != nil {
 		return ""
@@ -51,7 +51,7 @@ func (t *task) saveLog(ctx context.Context, job workload.Job) (string, error) {
 		return "", fmt.Errorf("path of the log: %w", err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", nil
+		return "", nil //nolint:nilerr // no log, as said above
 	}
 	if t.m.cfg.SaveLog == nil {
 		return fileURI(path), nil

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// start starts a shell script and returns its session and its first line.
-func start(t *testing.T, script string) (ID, *exec.Cmd, string) {
+// start starts a shell script and returns its session when it wrote a line.
+func start(t *testing.T, script string) (ID, *exec.Cmd) {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", script)
 	cmd.Env = append(os.Environ(), "SESSION_TEST="+t.Name())
@@ -21,13 +21,13 @@ func start(t *testing.T, script string) (ID, *exec.Cmd, string) {
 	require.NoError(t, err)
 	id, err := Start(cmd)
 	require.NoError(t, err)
-	line, err := bufio.NewReader(out).ReadString('\n')
+	_, err = bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, id.End(context.Background(), 0))
 		_ = cmd.Wait()
 	})
-	return id, cmd, line
+	return id, cmd
 }
 
 func TestEndReachesEveryDescendant(t *testing.T) {
@@ -41,7 +41,7 @@ func TestEndReachesEveryDescendant(t *testing.T) {
 		"a child whose session has no head":   `sleep 60 & echo ready; exit 0`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			id, _, _ := start(t, script)
+			id, _ := start(t, script)
 			members, err := id.Members()
 			require.NoError(t, err)
 			require.NotEmpty(t, members)
@@ -54,7 +54,7 @@ func TestEndReachesEveryDescendant(t *testing.T) {
 }
 
 func TestAliveTellsProcessesOfOneNumberApart(t *testing.T) {
-	id, cmd, _ := start(t, `echo ready; exec sleep 60`)
+	id, cmd := start(t, `echo ready; exec sleep 60`)
 	require.True(t, id.Alive())
 
 	other := ID{PID: id.PID, Start: id.Start - 1, Boot: id.Boot}
@@ -71,14 +71,14 @@ func TestAliveTellsProcessesOfOneNumberApart(t *testing.T) {
 }
 
 func TestWaitEndsWithItsContext(t *testing.T) {
-	id, _, _ := start(t, `echo ready; exec sleep 60`)
+	id, _ := start(t, `echo ready; exec sleep 60`)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	require.ErrorIs(t, id.Wait(ctx), context.Canceled)
 }
 
 func TestFindKnowsAProcessByItsEnvironment(t *testing.T) {
-	id, _, _ := start(t, `echo ready; exec sleep 60`)
+	id, _ := start(t, `echo ready; exec sleep 60`)
 	found, err := Find("SESSION_TEST=" + t.Name())
 	require.NoError(t, err)
 	require.Equal(t, id, found)

@@ -55,8 +55,16 @@ func (s *Server) Alias(model, alias string) string {
 }
 
 type request struct {
-	Name, Source, Alias, Version string
-	Tags                         []struct{ Key, Value string }
+	Name    string `json:"name"`
+	Source  string `json:"source"`
+	Alias   string `json:"alias"`
+	Version string `json:"version"`
+	Tags    []tag  `json:"tags"`
+}
+
+type tag struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 func (s *Server) createModel(w http.ResponseWriter, r *http.Request) {
@@ -136,11 +144,11 @@ func read(r *http.Request) request {
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // the client sees the broken answer
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the client sees the broken answer
 }
 
 func fail(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error_code": code, "message": code})
+	_ = json.NewEncoder(w).Encode(map[string]string{"error_code": code, "message": code}) //nolint:errchkjson // as above
 }
