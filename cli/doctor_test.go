@@ -77,14 +77,16 @@ func TestDoctorSaysHowToGetWhatIsMissing(t *testing.T) {
 		wantFound  string
 		wantAdvice string
 	}{
-		"no Go":              {answer("", errors.New("not found")), "Go", checkAdvice, "no go", "go.dev/dl"},
-		"an old Go":          {answer("go1.21.3", nil), "Go", checkAdvice, "go1.21.3", "1.26"},
-		"no Python":          {answer("", errors.New("no such file")), "Python", checkMissing, "no such file", "make setup"},
-		"an old Python":      {answer(`{"python":"3.9.1"}`, nil), "Python", checkMissing, "3.9.1", "3.11"},
-		"a broken package":   {answer(`{"python":"3.11.1","ray":"! ImportError: libx.so"}`, nil), "ray", checkMissing, "libx.so", "make setup"},
-		"an old environment": {func(d *doctor) { _ = os.WriteFile(filepath.Join(d.config.Source, ".venv/refit-requirements.txt"), nil, 0o600) }, "locked environment", checkMissing, "older", "make setup"},
-		"no environment":     {func(d *doctor) { _ = os.Remove(filepath.Join(d.config.Source, ".venv/refit-requirements.txt")) }, "locked environment", checkMissing, "no finished", "make setup"},
-		"another folder":     {func(d *doctor) { d.config.Source = "/nowhere" }, "locked environment", checkMissing, "/nowhere", "--source"},
+		"no Go":            {answer("", errors.New("not found")), "Go", checkAdvice, "no go", "go.dev/dl"},
+		"an old Go":        {answer("go1.21.3", nil), "Go", checkAdvice, "go1.21.3", "1.26"},
+		"no Python":        {answer("", errors.New("no such file")), "Python", checkMissing, "no such file", "make setup"},
+		"an old Python":    {answer(`{"python":"3.9.1"}`, nil), "Python", checkMissing, "3.9.1", "3.11"},
+		"a broken package": {answer(`{"python":"3.11.1","ray":"! ImportError: libx.so"}`, nil), "ray", checkMissing, "libx.so", "make setup"},
+		"an old environment": {func(d *doctor) {
+			_ = os.WriteFile(filepath.Join(d.config.Source, ".venv/refit-requirements.txt"), nil, 0o600)
+		}, "locked environment", checkMissing, "older", "make setup"},
+		"no environment": {func(d *doctor) { _ = os.Remove(filepath.Join(d.config.Source, ".venv/refit-requirements.txt")) }, "locked environment", checkMissing, "no finished", "make setup"},
+		"another folder": {func(d *doctor) { d.config.Source = "/nowhere" }, "locked environment", checkMissing, "/nowhere", "--source"},
 		"a port in use": {
 			func(d *doctor) { d.config.Ports.NATS = taken }, "port " + strconv.Itoa(taken), checkMissing, fmt.Sprintf("process %d", os.Getpid()), "--port-nats",
 		},

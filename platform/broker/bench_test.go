@@ -2,11 +2,11 @@ package broker_test
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,7 +77,7 @@ func benchmark(b *testing.B, senders int, wait func(i int)) {
 		all.Go(func() {
 			for i := int(next.Add(1)); i <= b.N; i = int(next.Add(1)) {
 				wait(i)
-				e := newEvent(fmt.Sprint(i))
+				e := newEvent(strconv.Itoa(i))
 				e.SetType("dev.refit.workload.ended")
 				if i%4 == 0 {
 					e.SetExtension("stage", "train")

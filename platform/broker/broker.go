@@ -117,9 +117,10 @@ func (b *Broker) forget(ctx context.Context, keep map[string]bool) error {
 	return nil
 }
 
-// Run, called once, delivers events until ctx is done and waits for its goroutines. What was
-// not delivered by then stays in the stream for the next Run. It answers nil
-// after a cancelled context; a broken connection to JetStream is waited out.
+// Run delivers events until ctx is done and waits for its goroutines; it is
+// called once. What was not delivered by then stays in the stream for the next
+// Run. It answers nil after a cancelled context; a broken connection to
+// JetStream is waited out.
 func (b *Broker) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, s := range b.subscriptions {

@@ -56,6 +56,7 @@ func receive(w http.ResponseWriter, r *http.Request, limit int) (*event.Event, e
 		return nil, &RefusedError{Reason: "batches are not taken: send one event a request, structured or binary"}
 	case binding.EncodingUnknown:
 		return nil, &RefusedError{Reason: fmt.Sprintf("the request is no CloudEvent: it needs the header Ce-Specversion (binary) or Content-Type application/cloudevents+json (structured, found %q)", r.Header.Get("Content-Type"))}
+	default: // binary or structured
 	}
 	e, err := binding.ToEvent(r.Context(), message)
 	var large *http.MaxBytesError

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,10 +51,7 @@ func TestIngressAnswers(t *testing.T) {
 	const structured = "application/cloudevents+json"
 	head := map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/s", "Ce-Type": "t", "Content-Type": "application/json"}
 	without := func(names ...string) map[string]string {
-		rest := map[string]string{}
-		for k, v := range head {
-			rest[k] = v
-		}
+		rest := maps.Clone(head)
 		for _, name := range names {
 			delete(rest, name)
 		}

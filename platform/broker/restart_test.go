@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -100,7 +99,7 @@ func TestEventOfAKilledProcessIsDeliveredAgain(t *testing.T) {
 	require.Equal(t, "1", w.next(t).event.ID(), "delivered, not acknowledged")
 	require.NoError(t, child.Process.Kill())
 	var exit *exec.ExitError
-	require.True(t, errors.As(child.Wait(), &exit))
+	require.ErrorAs(t, child.Wait(), &exit)
 
 	c := config(startBus(t, dir), manifests(t, triggerYAML("work")), map[string]*service{"work": w})
 	c.AckWait = time.Second

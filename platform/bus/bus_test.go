@@ -3,7 +3,6 @@ package bus_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -143,7 +142,7 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 		acknowledged++
 	}
 	var exit *exec.ExitError
-	require.True(t, errors.As(child.Wait(), &exit), "the child is killed, not done")
+	require.ErrorAs(t, child.Wait(), &exit, "the child is killed, not done")
 	require.GreaterOrEqual(t, acknowledged, 500)
 
 	b := start(t, dir)

@@ -14,15 +14,15 @@ type serverLog struct {
 }
 
 func (l *serverLog) Noticef(format string, args ...any) {
-	l.Logger.Debug("nats: " + fmt.Sprintf(format, args...))
+	l.Debug("nats: " + fmt.Sprintf(format, args...))
 }
 
 func (l *serverLog) Warnf(format string, args ...any) {
-	l.Logger.Warn("nats: " + fmt.Sprintf(format, args...))
+	l.Warn("nats: " + fmt.Sprintf(format, args...))
 }
 
 func (l *serverLog) Errorf(format string, args ...any) {
-	l.Logger.Error("nats: " + fmt.Sprintf(format, args...))
+	l.Error("nats: " + fmt.Sprintf(format, args...))
 }
 
 func (l *serverLog) Fatalf(format string, args ...any) {
@@ -30,12 +30,12 @@ func (l *serverLog) Fatalf(format string, args ...any) {
 	select {
 	case l.failed <- message:
 	default:
-		l.Logger.Error("nats: " + message)
+		l.Error("nats: " + message)
 	}
 }
 
 func (l *serverLog) Debugf(format string, args ...any) {
-	l.Logger.Debug("nats: " + fmt.Sprintf(format, args...))
+	l.Debug("nats: " + fmt.Sprintf(format, args...))
 }
 
 func (l *serverLog) Tracef(string, ...any) {}

@@ -37,7 +37,7 @@ func loadSecrets(dir string) (secrets, error) {
 
 func newSecrets(file string) (secrets, error) {
 	s := secrets{AccessKey: rand.Text()[:20], SecretKey: rand.Text(), NATS: rand.Text(), Launcher: rand.Text()}
-	b, err := json.MarshalIndent(s, "", "  ")
+	b, err := json.MarshalIndent(s, "", "  ") //nolint:gosec // the file of the secrets
 	if err != nil {
 		return s, fmt.Errorf("encode secrets: %w", err)
 	}

@@ -106,7 +106,7 @@ func (h *Host) finished(ctx context.Context, job workload.Job) (workload.Outcome
 	}
 	var result workload.Result
 	if err := json.Unmarshal(o.Body, &result); err != nil {
-		return workload.Failed, nil // a result that cannot be read is the function's to judge
+		return workload.Failed, nil //nolint:nilerr // a result that cannot be read is the function's to judge
 	}
 	return result.Outcome, nil
 }

@@ -3,7 +3,6 @@ package objects_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,7 +50,7 @@ func TestAnsweredWritesSurviveKill(t *testing.T) {
 		keys = append(keys, lines.Text())
 	}
 	var exit *exec.ExitError
-	require.True(t, errors.As(child.Wait(), &exit))
+	require.ErrorAs(t, child.Wait(), &exit)
 	require.GreaterOrEqual(t, len(keys), 50)
 
 	e := &ear{}

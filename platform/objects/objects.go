@@ -90,7 +90,7 @@ func open(c Config) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "buckets"), 0o700); err != nil {
 		return nil, fmt.Errorf("objects: make the store's folder: %w", err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder that cannot be searched holds nothing
 		return nil, fmt.Errorf("objects: close the store's folder to others: %w", err)
 	}
 	back, err := os.Getwd()
@@ -103,8 +103,11 @@ func open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("objects: %w", err)
 	}
-	defer l.Close()
-	return &Store{config: c, address: l.Addr().String(), back: back, done: make(chan struct{})}, nil
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return nil, fmt.Errorf("objects: free %s for the gateway: %w", address, err)
+	}
+	return &Store{config: c, address: address, back: back, done: make(chan struct{})}, nil
 }
 
 // serve starts the gateway and waits for it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 
 	"refit.dev/workload/process/session"
 )
@@ -69,13 +70,13 @@ func (p *program) start() error {
 	if err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the program writes it, this process does not
 	if info, err := log.Stat(); err == nil {
 		p.logged = info.Size()
 	}
 	cmd := exec.Command(command.Args[0], command.Args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.cfg.Dir, log, log
-	cmd.Env = append(command.Env, mark+"="+p.record.Scratch)
+	cmd.Env = slices.Concat(command.Env, []string{mark + "=" + p.record.Scratch})
 	id, err := session.Start(cmd)
 	if err != nil {
 		return err

@@ -127,7 +127,7 @@ func (s *Service) live(life, rest context.Context, p *program) (again bool, err 
 		s.cfg.Logger.Error("program is left over", "error", err)
 	}
 	if life.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // it ended because it was asked to
 	}
 	err = fmt.Errorf("%s died: %w%s", s.cfg.Name, died, p.lastLines())
 	if time.Since(born) >= steady && s.cfg.Restarts >= 0 {

@@ -38,7 +38,7 @@ func TestAnUnclaimedObjectIsAnnouncedOnceEachTimeItsAgeHasDoubled(t *testing.T) 
 func TestAnObjectIsAnnouncedInTheFormOfItsStore(t *testing.T) {
 	b := setup(t)
 	told := b.Upload("a b.parquet", "data", nil)
-	e := b.only(t, every)
+	e := b.only(t)
 	told.SetID("told")
 	b.Handle(e)
 	run := b.Sent.Take()[0]
@@ -101,7 +101,7 @@ func TestAnObjectClaimedByItsVersionIsLeftAlone(t *testing.T) {
 	b := setup(t)
 	b.source = source.New(b.config(versioned{b.Landing}))
 	b.Upload(stagetest.Key, "data", nil)
-	require.Equal(t, objectCreated, b.only(t, every).Type())
+	require.Equal(t, objectCreated, b.only(t).Type())
 	info, err := versioned{b.Landing}.Head(t.Context(), stagetest.Key)
 	require.NoError(t, err)
 	claim := events.ClaimOfObject("landing", info.Key, events.Artifact{ETag: info.ETag, Version: info.Version}, info.LastModified)
@@ -121,7 +121,7 @@ func TestAClaimWithoutARunGetsOneAndStarts(t *testing.T) {
 	b.State.Remove(key + "prepare/1/spec.json")
 
 	require.Empty(t, b.after(t, 0), "its claimant may be at it")
-	again := b.only(t, every)
+	again := b.only(t)
 	test.AssertEvent(t, again, eventstest.Is(events.RunStarted), eventstest.InRun(run.Subject()), eventstest.CausedBy(e))
 	requireSentAgain(t, withTime(run, again), again)
 	revived, err := b.State.Get(t.Context(), key+"run.json")

@@ -23,7 +23,7 @@ func TestARunWhoseNextStageHasNotBegunIsSentOn(t *testing.T) {
 			run := b.Run(nil)
 			want := b.done(run, s)
 			require.Empty(t, b.after(t, 0), "nothing within the grace")
-			got := b.only(t, every)
+			got := b.only(t)
 			if s == events.Prepare {
 				test.AssertEvent(t, got, eventstest.Is(events.RunStarted), eventstest.InRun(run.ID), eventstest.Says(run))
 				require.Contains(t, got.ID(), ":sweep-")
@@ -37,7 +37,8 @@ func TestARunWhoseNextStageHasNotBegunIsSentOn(t *testing.T) {
 func TestAnEventSentAgainHasAnotherIdEachTime(t *testing.T) {
 	b := setup(t)
 	b.done(b.Run(nil), events.Train)
-	require.NotEqual(t, b.only(t, every).ID(), b.only(t, every).ID())
+	first := b.only(t)
+	require.NotEqual(t, first.ID(), b.only(t).ID())
 	require.Empty(t, b.after(t, every), "only when its age has doubled")
 }
 
@@ -130,7 +131,7 @@ func told(t *testing.T, sent []event.Event) string {
 func TestAnUnfinishedWorkloadOfPrepareBeginsAgainWithTheRun(t *testing.T) {
 	b := setup(t)
 	b.HandleAll(b.Upload(stagetest.Key, "data", nil))
-	again := b.only(t, every)
+	again := b.only(t)
 	test.AssertEvent(t, again, eventstest.Is(events.RunStarted), eventstest.InRun(b.LaunchedRun().ID))
 	b.Handle(again)
 	require.Len(t, b.Launcher.Launched(), 1, "launching is idempotent")
@@ -143,7 +144,7 @@ func TestAFinishedRunSaysSoForAWhileInTheSameWords(t *testing.T) {
 	b.put(t, run, "mark", mark)
 	require.Empty(t, b.after(t, 0))
 	for range 2 {
-		require.Equal(t, throughJSON(t, mark), throughJSON(t, b.only(t, every)), "the very same event: whoever has it knows it")
+		require.Equal(t, throughJSON(t, mark), throughJSON(t, b.only(t)), "the very same event: whoever has it knows it")
 	}
 	for range 20 {
 		require.Empty(t, b.after(t, every))
@@ -155,7 +156,7 @@ func TestAStageThatFailedWithoutMarkingTheRunIsBegunAgain(t *testing.T) {
 		b := setup(t)
 		run := b.Run(nil)
 		mark := b.failed(t, run, events.Prepare)
-		again := b.only(t, every)
+		again := b.only(t)
 		test.AssertEvent(t, again, eventstest.Is(events.RunStarted), eventstest.InRun(run.ID))
 
 		b.Handle(again)
@@ -170,7 +171,7 @@ func TestAStageThatFailedWithoutMarkingTheRunIsBegunAgain(t *testing.T) {
 			run := b.Run(nil)
 			want := b.done(run, s)
 			b.failed(t, run, s)
-			requireSentAgain(t, want, b.only(t, every))
+			requireSentAgain(t, want, b.only(t))
 		})
 	}
 }
@@ -181,7 +182,7 @@ func TestAReplayThatDiedBeforeItBeganIsBegun(t *testing.T) {
 	run.Replay = &events.Replay{Run: "r-20261122-060000-0a1b2c3d", From: events.Train}
 	b.put(t, run, "run.json", run)
 	b.Completed(run, events.Features, nil)
-	again := b.only(t, every)
+	again := b.only(t)
 	test.AssertEvent(t, again, eventstest.Is(events.RunStarted), test.HasExtension(events.ExtReplayOf, run.Replay.Run))
 }
 
@@ -196,8 +197,8 @@ func TestWhatCannotBeReadHoldsUpNothingElse(t *testing.T) {
 	require.NoError(t, b.State.Put(t.Context(), "claims/"+strings.Repeat("0", 64), []byte("{")))
 	run := b.Run(nil)
 	b.workloads["unknown"] = source.Workload{End: new(workload.End)}
-	require.Equal(t, run.ID, b.only(t, every).Subject())
-	require.Equal(t, run.ID, b.only(t, every).Subject())
+	require.Equal(t, run.ID, b.only(t).Subject())
+	require.Equal(t, run.ID, b.only(t).Subject())
 	require.Empty(t, b.after(t, every), "and the sweep counts as one that went through")
 }
 

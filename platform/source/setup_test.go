@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -64,7 +63,7 @@ func (b *bundle) config(landing store.Bucket) source.Config {
 		State: b.State, Landing: landing, LandingName: "landing", Region: "us-east-1", Send: b.sent.Emit,
 		Workloads: func(context.Context) (map[string]source.Workload, error) { return b.workloads, nil },
 		Every:     every, Grace: grace, Clock: func() time.Time { return time.Now().Add(b.ahead) },
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -76,10 +75,10 @@ func (b *bundle) after(t *testing.T, d time.Duration) []event.Event {
 	return b.sent.Take()
 }
 
-// only sweeps like after, and returns the one event that was sent.
-func (b *bundle) only(t *testing.T, d time.Duration) event.Event {
+// only sweeps after every, and returns the one event that was sent.
+func (b *bundle) only(t *testing.T) event.Event {
 	t.Helper()
-	sent := b.after(t, d)
+	sent := b.after(t, every)
 	require.Len(t, sent, 1)
 	return sent[0]
 }

@@ -3,7 +3,6 @@ package source_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -69,7 +68,7 @@ func TestRunSweepsAtOnceAndThenAtIntervalsWhateverFails(t *testing.T) {
 				swept = append(swept, time.Since(began))
 				return nil, errors.New("launcher is down")
 			},
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
 		defer cancel()

@@ -2,6 +2,7 @@
 package bench_test
 
 import (
+	"maps"
 	"math"
 	"path/filepath"
 	"testing"
@@ -34,7 +35,7 @@ func BenchmarkSeeds(b *testing.B) {
 		for seed := 1; seed <= 5; seed++ {
 			run := measure(b, map[string]any{"seed": seed})
 			f1 = append(f1, run.Model.F1)
-			b.Logf("seed %d: F1 %.4f, %s", seed, run.Model.F1, figures(run))
+			b.Logf("seed %d: F1 %.4f, %v", seed, run.Model.F1, figures(run))
 		}
 		mean, half := interval(f1)
 		b.ReportMetric(mean, "F1")
@@ -42,7 +43,7 @@ func BenchmarkSeeds(b *testing.B) {
 		b.ReportMetric(mean+half, "F1-high")
 
 		byTime := measure(b, map[string]any{"split": "time", "f1_threshold": 0})
-		b.Logf("split by time: F1 %.4f, %s", byTime.Model.F1, figures(byTime))
+		b.Logf("split by time: F1 %.4f, %v", byTime.Model.F1, figures(byTime))
 		b.ReportMetric(byTime.Model.F1, "F1-time")
 		require.GreaterOrEqual(b, mean, 0.96)
 	}
@@ -52,9 +53,7 @@ func BenchmarkSeeds(b *testing.B) {
 func measure(b *testing.B, values map[string]any) journal.RunView {
 	b.Helper()
 	data := map[string]any{"entity_data_path": "bench/all.parquet", "model_name": "bench"}
-	for name, value := range values {
-		data[name] = value
-	}
+	maps.Copy(data, values)
 	run := shared.Ended(b, shared.Started(b, shared.Request(b, data)))
 	require.Equal(b, journal.Registered, run.State, run.Reason)
 	return run

@@ -58,7 +58,9 @@ func Session(t *testing.T, dir, name string) session.ID {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name+".json"))
 	require.NoError(t, err)
-	var r struct{ Session session.ID }
+	var r struct {
+		Session session.ID `json:"session"`
+	}
 	require.NoError(t, json.Unmarshal(b, &r))
 	require.True(t, r.Session.Alive())
 	return r.Session
