@@ -61,11 +61,7 @@ func (a *App) logs(ctx context.Context, o *logsOptions) error {
 		return err
 	}
 	defer session.Close()
-	views, err := allRuns(ctx, session)
-	if err != nil {
-		return err
-	}
-	v, err := pick(views, o.run)
+	v, err := find(ctx, session, o.run)
 	if err != nil {
 		return err
 	}

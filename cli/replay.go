@@ -58,11 +58,7 @@ func (a *App) replay(ctx context.Context, o *replayOptions) error {
 		return err
 	}
 	defer session.Close()
-	views, err := allRuns(ctx, session)
-	if err != nil {
-		return err
-	}
-	old, err := pick(views, o.run)
+	old, err := find(ctx, session, o.run)
 	if err != nil {
 		return err
 	}

@@ -73,6 +73,15 @@ func allRuns(ctx context.Context, session *Session) ([]journal.RunView, error) {
 	return journal.Fold(list), nil
 }
 
+// find reads the journal and picks the run that a person means, see pick.
+func find(ctx context.Context, session *Session, id string) (journal.RunView, error) {
+	views, err := allRuns(ctx, session)
+	if err != nil {
+		return journal.RunView{}, err
+	}
+	return pick(views, id)
+}
+
 func (a *App) runsTable(views []journal.RunView) {
 	g := grid{header: []string{"run", "state", "stage", "F1", "model", "alias", "started", "took", "data"}, numbers: []int{4, 8}}
 	for i := range views {

@@ -62,11 +62,7 @@ func (a *App) show(ctx context.Context, id string) error {
 
 // load reads one run and its events.
 func load(ctx context.Context, session *Session, id string) (journal.RunView, []event.Event, error) {
-	views, err := allRuns(ctx, session)
-	if err != nil {
-		return journal.RunView{}, nil, err
-	}
-	v, err := pick(views, id)
+	v, err := find(ctx, session, id)
 	if err != nil {
 		return v, nil, err
 	}
