@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"refit.dev/cli"
+	"refit.dev/events"
 	"refit.dev/platform/host"
 	"refit.dev/platform/journal"
 	"refit.dev/platform/service"
@@ -49,6 +51,7 @@ func TestTheDefaultDataBecomesAServedModel(t *testing.T) {
 	probabilities, labels := serve(t, c, spam, ham)
 	require.Equal(t, []string{"spam", "ham"}, labels)
 	require.Greater(t, probabilities[0], probabilities[1])
+	replayIsRejected(t, dir, view)
 	platform.Interrupt()
 	require.Empty(t, platformtest.Leftovers(t, dir), "Ctrl-C leaves no orphan")
 }
@@ -60,12 +63,34 @@ func mainJob(t *testing.T, dir string) journal.RunView {
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	require.NoError(t, err, "a registered model exits 0")
-	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-	var last struct{ Summary journal.RunView }
-	require.NoError(t, json.Unmarshal(lines[len(lines)-1], &last))
 	_, err = host.ReadConnection(dir)
 	require.ErrorIs(t, err, host.ErrNotRunning, "the platform ended with the run")
 	require.Empty(t, platformtest.Leftovers(t, dir), "and left no process")
+	return summary(t, out)
+}
+
+// replayIsRejected asks for the same run again with a gate that it cannot pass;
+// the binary reads the old run from JetStream and exits with 3.
+func replayIsRejected(t *testing.T, dir string, view journal.RunView) {
+	t.Helper()
+	command := platformtest.Refit(t.Context(), dir, "replay", view.ID, "--from", "register", "--set", "f1_threshold=0.999", "--json")
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, cli.CodeRejected, exit.ExitCode())
+	replayed := summary(t, out)
+	require.Equal(t, journal.Rejected, replayed.State)
+	require.Equal(t, view.ID, replayed.Replay.Run)
+	require.Equal(t, journal.Inherited, replayed.Stage(events.Tune).State)
+}
+
+// summary is the last word of a command that follows a run.
+func summary(t *testing.T, out []byte) journal.RunView {
+	t.Helper()
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	var last struct{ Summary journal.RunView }
+	require.NoError(t, json.Unmarshal(lines[len(lines)-1], &last))
 	return last.Summary
 }
 
