@@ -61,10 +61,18 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 			env:  map[string]string{},
 			want: []string{"K_SINK, REFIT_S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, REFIT_LAUNCHER_URL are missing", "README.md"},
 		},
-		"one is empty":             {env: settings(map[string]string{"AWS_SECRET_ACCESS_KEY": ""}), want: []string{"settings AWS_SECRET_ACCESS_KEY are missing"}},
-		"a deadline that is none":  {env: settings(map[string]string{"REFIT_DEADLINE": "soon"}), want: []string{`REFIT_DEADLINE="soon"`, "90m"}},
-		"a deadline in the past":   {env: settings(map[string]string{"REFIT_DEADLINE": "-1h"}), want: []string{`REFIT_DEADLINE="-1h"`}},
-		"a launcher nobody knows":  {env: settings(map[string]string{"REFIT_LAUNCHER": "ssh"}), want: []string{`REFIT_LAUNCHER="ssh"`, "accepted is process"}},
+		"one is empty":            {env: settings(map[string]string{"AWS_SECRET_ACCESS_KEY": ""}), want: []string{"settings AWS_SECRET_ACCESS_KEY are missing"}},
+		"a deadline that is none": {env: settings(map[string]string{"REFIT_DEADLINE": "soon"}), want: []string{`REFIT_DEADLINE="soon"`, "90m"}},
+		"a deadline in the past":  {env: settings(map[string]string{"REFIT_DEADLINE": "-1h"}), want: []string{`REFIT_DEADLINE="-1h"`}},
+		"a launcher nobody knows": {env: settings(map[string]string{"REFIT_LAUNCHER": "ssh"}), want: []string{`REFIT_LAUNCHER="ssh"`, "accepted are process and kubernetes"}},
+		"a cluster and no template": {
+			env:  settings(map[string]string{"REFIT_LAUNCHER": "kubernetes", "REFIT_LAUNCHER_URL": ""}),
+			want: []string{"settings REFIT_TEMPLATE, REFIT_IMAGE are missing"},
+		},
+		"a template that is not there": {
+			env:  settings(map[string]string{"REFIT_LAUNCHER": "kubernetes", "REFIT_TEMPLATE": "/none/train.yaml", "REFIT_IMAGE": "train:1"}),
+			want: []string{"setting REFIT_TEMPLATE", "/none/train.yaml"},
+		},
 		"a broker that is no URL":  {env: settings(map[string]string{"K_SINK": "broker"}), want: []string{"K_SINK", `"broker"`}},
 		"a broker of another kind": {env: settings(map[string]string{"K_SINK": "nats://127.0.0.1"}), want: []string{"K_SINK", "nats://"}},
 	} {
