@@ -3,6 +3,7 @@
 package platformtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -38,6 +39,8 @@ type Platform struct {
 	Config host.Config
 	// Journal is read as any other program would.
 	Journal *journal.Journal
+	// Patience is how long Until waits, 4 minutes if it is 0.
+	Patience time.Duration
 
 	nats    *nats.Conn
 	emitter *stage.Broker
@@ -94,6 +97,12 @@ func Start(dir string, change func(*host.Config)) (*Platform, error) {
 	return p, nil
 }
 
+// Attach reaches a platform that somebody else started; Close ends nothing of it.
+func Attach(c host.Connection) (*Platform, error) {
+	p := &Platform{Connection: func() host.Connection { return c }, close: func() error { return nil }}
+	return p, p.connect()
+}
+
 // Root is the repository's folder.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
@@ -141,7 +150,7 @@ func (p *Platform) Sample(t testing.TB, rows int, flags ...string) string {
 // Until returns the first event that accept accepts.
 func (p *Platform) Until(t testing.TB, f journal.Filter, accept func(event.Event) bool) event.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(p.Patience, 4*time.Minute))
 	defer cancel()
 	var found event.Event
 	err := p.Journal.Follow(ctx, f, func(e event.Event) error {
