@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 
 class FakeS3(ThreadingHTTPServer):
-    """Objects by "/bucket/key" with ETag, version "v1" and If-Match; `broken` answers 500."""
+    """Objects by "/bucket/key" with ETag, version "v1", If-Match and If-None-Match; `broken` answers 500."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
         self.broken = False
+        self.lock = threading.Lock()
 
     def env(self) -> dict[str, str]:
         """Return the environment that points a Store here."""
@@ -32,8 +34,24 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.server.broken:
             return self._answer(500, b"<Error><Code>InternalError</Code></Error>")
-        self.server.objects[unquote(urlsplit(self.path).path)] = content
+        key = unquote(urlsplit(self.path).path)
+        with self.server.lock:
+            if not self._may_write(self.server.objects.get(key)):
+                return self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            self.server.objects[key] = content
         return self._answer(200, b"")
+
+    def _may_write(self, there: bytes | None) -> bool:
+        if self.headers.get("If-None-Match") == "*":
+            return there is None
+        wanted = self.headers.get("If-Match")
+        return wanted is None or (there is not None and wanted == _etag(there))
+
+    def do_HEAD(self) -> None:
+        content = self.server.objects.get(unquote(urlsplit(self.path).path))
+        if content is None:
+            return self._answer(404, b"")
+        return self._answer(200, content, etag=_etag(content))
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -45,16 +63,24 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         if version != "v1":
             return self._answer(404, b"<Error><Code>NoSuchVersion</Code></Error>")
-        etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+        etag = _etag(content)
         if self.headers.get("If-Match", etag) != etag:
             return self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
-        return self._answer(200, content)
+        return self._answer(200, content, etag=etag)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, *, etag: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if etag:
+            self.send_header("ETag", etag)
+            self.send_header("Last-Modified", "Mon, 23 Nov 2026 06:00:00 GMT")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'

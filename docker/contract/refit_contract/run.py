@@ -70,15 +70,17 @@ Work = Callable[[Spec, Context], tuple[Mapping[str, Any], Mapping[str, Artifact]
 
 
 def main(stage: str, work: Work, *, argv: Sequence[str] | None = None) -> int:
-    """Run `work` for the spec whose URI is the one argument; return the exit code.
+    """Run `work` for the spec whose URI is the one argument, or else REFIT_SPEC; return the exit code.
 
     The exit code is one of the EXIT_ constants of this module. `result.json` is written
     after every artifact, also for a failure that the work understands.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     _log_to_stdout()
+    if not arguments and (uri := os.environ.get("REFIT_SPEC")):
+        arguments = [uri]
     if len(arguments) != 1:
-        _log.error("usage: python -m <module of stage %s> <URI of spec.json>", stage)
+        _log.error("usage: python -m <module of stage %s> <URI of spec.json>; REFIT_SPEC can hold the URI", stage)
         return EXIT_USAGE
     store = Store()
     try:

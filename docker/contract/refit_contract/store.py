@@ -8,6 +8,8 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -86,6 +88,33 @@ class Store:
         text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=1)
         return self.put(uri, text.encode() + b"\n")
 
+    def create(self, uri: str, content: bytes) -> bool:
+        """Write `content` to `uri` unless something is there; return whether it was written."""
+        backend, place = self._open(uri)
+        return backend.create(place, content)
+
+    def stat(self, uri: str) -> tuple[Artifact, datetime]:
+        """Return the object as it is now, pinned to its ETag and version, and when it was written."""
+        backend, place = self._open(uri)
+        artifact, written = backend.stat(place)
+        return replace(artifact, uri=uri), written
+
+    def read_version(self, uri: str) -> tuple[bytes, str]:
+        """Return the object's content and the ETag by which `replace` knows it. Only for `s3://`."""
+        place = self._open_s3(uri)
+        return self._s3.read_version(place)
+
+    def replace(self, uri: str, content: bytes, *, etag: str) -> bool:
+        """Write over the version with `etag` only; return whether it was still there. Only for `s3://`."""
+        place = self._open_s3(uri)
+        return self._s3.put_if(place, content, IfMatch=etag)
+
+    def _open_s3(self, uri: str) -> str:
+        backend, place = self._open(uri)
+        if backend is not self._s3:
+            raise BadInputError(f"cannot compare and set {uri!r}: accepted is s3://bucket/key")
+        return place
+
     def _open(self, uri: str) -> tuple[_Backend, str]:
         parts = urlsplit(uri)
         if parts.scheme == "s3" and parts.netloc and len(parts.path) > 1:
@@ -102,6 +131,12 @@ class _Backend(ABC):
 
     @abstractmethod
     def write(self, place: str, content: bytes | Path) -> None: ...
+
+    @abstractmethod
+    def create(self, place: str, content: bytes) -> bool: ...
+
+    @abstractmethod
+    def stat(self, place: str) -> tuple[Artifact, datetime]: ...
 
 
 class _Files(_Backend):
@@ -135,6 +170,24 @@ class _Files(_Backend):
         except OSError as err:
             raise StoreUnavailableError(f"cannot write {place}: {err}") from err
 
+    def create(self, place: str, content: bytes) -> bool:
+        try:
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            with Path(place).open("xb") as out:
+                out.write(content)
+        except FileExistsError:
+            return False
+        except OSError as err:
+            raise StoreUnavailableError(f"cannot write {place}: {err}") from err
+        return True
+
+    def stat(self, place: str) -> tuple[Artifact, datetime]:
+        try:
+            found = Path(place).stat()
+        except FileNotFoundError as err:
+            raise InputChangedError(f"there is no file {place}") from err
+        return Artifact(uri="", bytes=found.st_size), datetime.fromtimestamp(found.st_mtime, UTC)
+
 
 class _S3(_Backend):
     def __init__(self, *, env: Mapping[str, str]) -> None:
@@ -159,6 +212,37 @@ class _S3(_Backend):
                 self._client().put_object(Bucket=bucket, Key=key, Body=content)
             else:
                 self._client().upload_file(str(content), bucket, key)
+
+    def create(self, place: str, content: bytes) -> bool:
+        return self.put_if(place, content, IfNoneMatch="*")
+
+    def put_if(self, place: str, content: bytes, **condition: str) -> bool:
+        bucket, _, key = place.partition("/")
+        try:
+            with _translated(f"write s3://{place}"):
+                self._client().put_object(Bucket=bucket, Key=key, Body=content, **condition)
+        except InputChangedError:
+            return False
+        return True
+
+    def read_version(self, place: str) -> tuple[bytes, str]:
+        bucket, _, key = place.partition("/")
+        with _translated(f"read s3://{place}"):
+            answer = self._client().get_object(Bucket=bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+
+    def stat(self, place: str) -> tuple[Artifact, datetime]:
+        bucket, _, key = place.partition("/")
+        with _translated(f"look at s3://{place}"):
+            head = self._client().head_object(Bucket=bucket, Key=key)
+        version = head.get("VersionId", "")
+        artifact = Artifact(
+            uri="",
+            bytes=head["ContentLength"],
+            etag=head["ETag"].strip('"'),
+            version="" if version == "null" else version,
+        )
+        return artifact, head["LastModified"].astimezone(UTC)
 
     def _client(self) -> Any:
         if self._made is None:

@@ -112,6 +112,25 @@ def test_without_a_usable_spec_there_is_no_result(argv: list[str]) -> None:
     assert main("features", work_that(pytest.fail), argv=argv) == EXIT_USAGE
 
 
+def test_a_pod_learns_its_spec_from_the_environment(
+    spec_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an argument REFIT_SPEC counts: in a cluster nothing of a spec reaches a command line."""
+    monkeypatch.setenv("REFIT_SPEC", spec_uri)
+
+    assert main("features", work_that(lambda _: None), argv=[]) == EXIT_SUCCEEDED
+    assert (tmp_path / "out/result.json").exists()
+
+
+def test_an_argument_counts_before_the_environment(
+    spec_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who names a spec by hand in a pod gets that one."""
+    monkeypatch.setenv("REFIT_SPEC", f"file://{tmp_path}/other.json")
+
+    assert main("features", work_that(lambda _: None), argv=[spec_uri]) == EXIT_SUCCEEDED
+
+
 def test_a_spec_of_another_stage_is_refused(spec_uri: str) -> None:
     """A workload never does another stage's work."""
     assert main("prepare", work_that(pytest.fail), argv=[spec_uri]) == EXIT_USAGE
