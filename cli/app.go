@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"refit.dev/platform/cluster"
 )
 
 // commit of the code, set by the linker.
@@ -45,8 +47,11 @@ type App struct {
 	Start StartFunc
 	// Connect reaches the platform that runs on a data folder, Dial by default.
 	Connect func(ctx context.Context, dir string) (*Session, error)
+	// OpenCluster finds a refit in a cluster, cluster.Open by default.
+	OpenCluster func(cluster.Config) (*cluster.Cluster, error)
 
 	dir    string
+	place  cluster.Config
 	json   bool
 	forced chan struct{}
 }
@@ -69,6 +74,9 @@ func (a *App) withDefaults() *App {
 	}
 	if a.Connect == nil {
 		a.Connect = Dial
+	}
+	if a.OpenCluster == nil {
+		a.OpenCluster = cluster.Open
 	}
 	return a
 }
@@ -145,6 +153,8 @@ says why not. Start with refit doctor, then refit up or refit run.`,
 	root.SetErr(a.Err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&a.dir, "dir", ".refit", "data folder (env REFIT_DIR)")
+	root.PersistentFlags().StringVar(&a.place.Context, "context", "", "use the refit in this cluster, a context of the kubeconfig, not the one on --dir (env REFIT_CONTEXT)")
+	root.PersistentFlags().StringVar(&a.place.Namespace, "namespace", cluster.DefaultNamespace, "where refit is in the cluster (env REFIT_NAMESPACE)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(
 		a.upCommand(), a.runCommand(), a.runsCommand(), a.logsCommand(), a.sendCommand(), a.replayCommand(), a.doctorCommand(),

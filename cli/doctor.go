@@ -50,6 +50,7 @@ type doctor struct {
 
 func (a *App) doctorCommand() *cobra.Command {
 	var p platformFlags
+	var inCluster bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what refit needs, and say how to get what is missing",
@@ -57,12 +58,24 @@ func (a *App) doctorCommand() *cobra.Command {
 Python with the locked environment, free ports, disk space, a data folder that
 can be written, short paths for Ray's sockets. Sixteen writers race for one
 object to see whether the object store really honours If-None-Match. On a running
-platform NATS and the broker are tried as well.`,
+platform NATS and the broker are tried as well.
+
+With --cluster or --context it looks at the refit in a cluster instead: the kinds
+of objects that it needs, its settings, what is ready, what its service accounts
+may do, the object store, NATS and MLflow, and a round trip through the broker.`,
 		Example: `  refit doctor
-  refit doctor --json`,
+  refit doctor --json
+  refit doctor --cluster
+  refit doctor --context my-cluster --namespace kubeflow`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), &p) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if inCluster || a.inCluster() {
+				return a.doctorCluster(cmd.Context())
+			}
+			return a.doctor(cmd.Context(), &p)
+		},
 	}
+	cmd.Flags().BoolVar(&inCluster, "cluster", false, "look at the refit in a cluster, by default that of the current context")
 	p.addTo(cmd)
 	return cmd
 }

@@ -55,15 +55,19 @@ func (d *doctor) ownStore(ctx context.Context) (c check) {
 }
 
 func (d *doctor) race(ctx context.Context, b store.Bucket, remove func(context.Context, string) error) check {
-	const name = "object store"
+	return d.app.raceCheck(ctx, "object store", "see the platform's log", b, remove)
+}
+
+// raceCheck tells whether a bucket lets one of many writers win.
+func (a *App) raceCheck(ctx context.Context, name, how string, b store.Bucket, remove func(context.Context, string) error) check {
 	for range raceRounds {
-		key := "doctor/" + d.app.NewID()
+		key := "doctor/" + a.NewID()
 		winners, err := Race(ctx, b, key)
 		if remove != nil {
 			err = errors.Join(err, remove(ctx, key))
 		}
 		if err != nil {
-			return missing(name, err.Error(), "see the platform's log")
+			return missing(name, err.Error(), how)
 		}
 		if winners != 1 {
 			return missing(name, fmt.Sprintf("%d of %d writers were told that they created one object", winners, racers), "use a store that honours If-None-Match on PUT: with this one a model may be registered twice")
@@ -82,20 +86,29 @@ func (d *doctor) nats(ctx context.Context) check {
 	return ok(name, d.session.Connection.NATS.URL)
 }
 
-// broker sends an event and waits until the journal has got it by its trigger.
 func (d *doctor) broker(ctx context.Context) check {
-	const name, how = "broker", "see the platform's log, or end it and start it again: refit up"
+	const how = "see the platform's log, or end it and start it again: refit up"
 	ctx, cancel := context.WithTimeout(ctx, brokerTime)
 	defer cancel()
-	ping, err := d.app.newEvent(pingType, events.CLISource, "", map[string]any{})
+	return d.app.roundTrip(ctx, d.session, "broker", how)
+}
+
+// roundTrip sends an event and waits until the journal has got it by its
+// trigger.
+func (a *App) roundTrip(ctx context.Context, session *Session, name, how string) check {
+	ping, err := a.newEvent(pingType, events.CLISource, "", map[string]any{})
 	if err != nil {
 		return missing(name, err.Error(), how)
 	}
-	if err := deliver(ctx, d.session.Connection.Broker, ping); err != nil {
+	broker, err := session.Broker(ctx)
+	if err != nil {
 		return missing(name, err.Error(), how)
 	}
-	sent := d.app.Now()
-	err = d.session.Journal.Follow(ctx, journal.Filter{Types: []string{pingType}, Since: sent.Add(-clockMargin)}, func(e event.Event) error {
+	if err := deliver(ctx, broker, ping); err != nil {
+		return missing(name, err.Error(), how)
+	}
+	sent := a.Now()
+	err = session.Journal.Follow(ctx, journal.Filter{Types: []string{pingType}, Since: sent.Add(-clockMargin)}, func(e event.Event) error {
 		if e.ID() == ping.ID() {
 			return journal.ErrStop
 		}
@@ -104,5 +117,5 @@ func (d *doctor) broker(ctx context.Context) check {
 	if err != nil {
 		return missing(name, fmt.Sprintf("an event was taken but not delivered: %v", err), how)
 	}
-	return ok(name, fmt.Sprintf("an event went to the journal in %s", d.app.Now().Sub(sent).Round(time.Millisecond)))
+	return ok(name, fmt.Sprintf("an event went to the journal in %s", a.Now().Sub(sent).Round(time.Millisecond)))
 }

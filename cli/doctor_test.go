@@ -158,7 +158,7 @@ func TestDoctorTriesARunningPlatform(t *testing.T) {
 			d := patient(t)
 			removed := 0
 			d.session = &Session{
-				Connection: host.Connection{Broker: server.URL}, Journal: j, State: test.state,
+				Broker: func(context.Context) (string, error) { return server.URL, nil }, Journal: j, State: test.state,
 				Remove: func(context.Context, string) error { removed++; return nil },
 			}
 			require.Equal(t, test.want, states(d.platform(t.Context())))

@@ -52,14 +52,14 @@ func (a *App) follow(ctx context.Context, session *Session, run string) error {
 	shown.close()
 	switch {
 	case errors.Is(err, context.Canceled):
-		a.remarkf("run %s goes on without you: refit run show %s", run, run)
+		a.remarkf("run %s goes on without you: %s", run, a.command("run show "+run))
 		return err
-	case errors.Is(err, journal.ErrGone):
+	case errors.Is(err, journal.ErrGone) && !a.inCluster():
 		return fmt.Errorf("follow run %s: %w: the platform has ended, the run goes on when one runs on %s again: refit up", run, err, a.dir)
 	case err != nil:
-		return fmt.Errorf("follow run %s: %w: it goes on by itself, refit run show %s tells how far it is", run, err, run)
+		return fmt.Errorf("follow run %s: %w: it goes on by itself, %s tells how far it is", run, err, a.command("run show "+run))
 	}
-	if err := a.summary(v, session.Connection); err != nil {
+	if err := a.summary(v, session); err != nil {
 		return err
 	}
 	return outcome(v.State)

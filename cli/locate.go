@@ -13,9 +13,13 @@ import (
 	"refit.dev/stage/store"
 )
 
-// waitForRun is how long a run may take to begin: a function answers in
-// milliseconds, but a broker that was down delivers again with growing delays.
-const waitForRun = 2 * time.Minute
+// How long a run may take to begin: a function answers in milliseconds, but a
+// broker that was down delivers again with growing delays, and in a cluster the
+// function may have to be pulled and started first.
+const (
+	waitForRun     = 2 * time.Minute
+	waitForCluster = 5 * time.Minute
+)
 
 // clockMargin is how far the journal's clock may be behind.
 const clockMargin = time.Minute
@@ -81,7 +85,11 @@ type verdict struct {
 // findRun waits for the run that c began, and returns its id. What is refused
 // ends in an error with the reason.
 func (a *App) findRun(ctx context.Context, session *Session, c cause, since time.Time) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, waitForRun, refusedf("no run began within %s: refit doctor says whether the platform is well, refit runs what runs", waitForRun))
+	wait := waitForRun
+	if a.inCluster() {
+		wait = waitForCluster
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, refusedf("no run began within %s: %s says whether the platform is well, %s what runs", wait, a.command("doctor"), a.command("runs")))
 	defer cancel()
 	var run string
 	var waiting []verdict

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +55,7 @@ func (a *App) logs(ctx context.Context, o *logsOptions) error {
 	if o.stage != "" && !o.stage.Valid() {
 		return usagef("stage %q: accepted are %v", o.stage, events.Stages())
 	}
-	session, err := a.Connect(ctx, a.dir)
+	session, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,18 +106,21 @@ func logsOf(v *journal.RunView, o *logsOptions) []logLine {
 }
 
 // readLog reads a log from the object store, or while the workload runs from
-// the file that it writes.
+// where it writes.
 func (a *App) readLog(ctx context.Context, session *Session, l logLine) ([]byte, error) {
 	o, err := session.State.Get(ctx, attemptKey(l.Run, l.Stage, l.Attempt, "log.txt"))
 	if !errors.Is(err, store.ErrNotFound) {
 		return o.Body, err
 	}
-	name := workload.Job{Run: l.Run, Stage: l.Stage, Attempt: l.Attempt}.Name()
-	body, err := os.ReadFile(filepath.Join(a.dir, "workloads", name+".log"))
+	log, err := session.Log(ctx, workload.Job{Run: l.Run, Stage: l.Stage, Attempt: l.Attempt}.Name())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("attempt %d of %s in run %s has no log: refit run show %s lists the attempts", l.Attempt, l.Stage, l.Run, l.Run)
+		return nil, fmt.Errorf("attempt %d of %s in run %s has no log: %s lists the attempts: %w", l.Attempt, l.Stage, l.Run, a.command("run show "+l.Run), err)
 	}
-	return body, err
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() //nolint:errcheck // it is only read
+	return io.ReadAll(log)
 }
 
 func (a *App) printLog(l logLine, body []byte, several bool) error {

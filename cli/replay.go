@@ -53,7 +53,7 @@ func (a *App) replay(ctx context.Context, o *replayOptions) error {
 	if err != nil {
 		return err
 	}
-	session, err := a.Connect(ctx, a.dir)
+	session, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,11 @@ func (a *App) replay(ctx context.Context, o *replayOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := deliver(ctx, session.Connection.Broker, e); err != nil {
+	broker, err := session.Broker(ctx)
+	if err != nil {
+		return err
+	}
+	if err := deliver(ctx, broker, e); err != nil {
 		return err
 	}
 	a.remarkf("asked for a replay of %s from %s", old.ID, from)

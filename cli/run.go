@@ -35,7 +35,8 @@ registered model, or to the reason why not. Without FILE it is the default data,
 ` + defaultData() + `.
 
 If no platform runs on --dir, one is started for the time of the run and ended
-afterwards; its data stays.
+afterwards; its data stays. With --context the file goes to the refit in a
+cluster, and nothing is started here.
 
 Parameters:
 ` + parameterHelp() + `
@@ -45,6 +46,7 @@ Exit codes:
 		Example: `  refit run
   refit run mail.parquet --set num_hpo_trials=5 --set f1_threshold=0.9
   refit run mail.parquet --detach --json
+  refit run mail.parquet --context my-cluster
   refit run show last`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -116,7 +118,7 @@ func openUpload(name, key string) (*os.File, string, error) {
 
 // reach connects to the running platform, or starts one if that is wanted.
 func (a *App) reach(ctx context.Context, o *runOptions) (*Session, Running, error) {
-	session, err := a.Connect(ctx, a.dir)
+	session, err := a.connect(ctx)
 	if !errors.Is(err, host.ErrNotRunning) || o.mode == "running" {
 		return session, nil, err
 	}

@@ -41,7 +41,7 @@ func (a *App) runs(ctx context.Context, o *runsOptions) error {
 	if o.state != "" && !slices.Contains(states, journal.State(o.state)) {
 		return usagef("--state %q: accepted are %v", o.state, states)
 	}
-	session, err := a.Connect(ctx, a.dir)
+	session, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (a *App) send(ctx context.Context, o *sendOptions) error {
 	if o.to != "" && !o.follow {
 		return a.sendTo(ctx, o.to, e)
 	}
-	session, err := a.Connect(ctx, a.dir)
+	session, err := a.connect(ctx)
 	if errors.Is(err, host.ErrNotRunning) && !o.follow {
 		return fmt.Errorf("%w, or say with --to where to send", err)
 	}
@@ -70,7 +70,9 @@ func (a *App) send(ctx context.Context, o *sendOptions) error {
 	}
 	defer session.Close()
 	if o.to == "" {
-		o.to = session.Connection.Broker
+		if o.to, err = session.Broker(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.sendTo(ctx, o.to, e); err != nil || !o.follow {
 		return err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"refit.dev/platform/cluster"
 	"refit.dev/platform/host"
 	"refit.dev/platform/journal"
 	"refit.dev/stage/store"
@@ -39,8 +42,49 @@ type Session struct {
 	Upload func(ctx context.Context, key string, file *os.File, metadata map[string]string) error
 	// Remove deletes an object of State.
 	Remove func(ctx context.Context, key string) error
+	// Broker returns where events are posted.
+	Broker func(ctx context.Context) (string, error)
+	// Log opens what a workload has written so far. It fails with
+	// fs.ErrNotExist if that is nothing.
+	Log func(ctx context.Context, workload string) (io.ReadCloser, error)
+	// Page is where people see a page of MLflow, and the command, if any, that
+	// makes it visible to them.
+	Page func(address string) (page, command string)
 	// Close ends the connection.
 	Close func()
+}
+
+// connect reaches the platform that is asked for: the one in a cluster if a
+// context is named, else the one that runs on the data folder.
+func (a *App) connect(ctx context.Context) (*Session, error) {
+	if !a.inCluster() {
+		return a.Connect(ctx, a.dir)
+	}
+	c, err := a.OpenCluster(a.place)
+	if err != nil {
+		return nil, err
+	}
+	session, err := dialCluster(ctx, c)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return session, nil
+}
+
+// inCluster tells whether commands mean a refit in a cluster.
+func (a *App) inCluster() bool { return a.place.Context != "" }
+
+// command is a command line of refit that means the same platform as this one.
+func (a *App) command(line string) string {
+	line = "refit " + line
+	if a.inCluster() {
+		line += " --context " + a.place.Context
+		if a.place.Namespace != cluster.DefaultNamespace {
+			line += " --namespace " + a.place.Namespace
+		}
+	}
+	return line
 }
 
 // Dial reaches the platform that runs on the data folder dir. It fails with
@@ -50,17 +94,66 @@ func Dial(ctx context.Context, dir string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, c, dir)
-}
-
-// connect reaches a platform by its connection.
-func connect(ctx context.Context, c host.Connection, dir string) (*Session, error) {
 	if err := listening(ctx, c.NATS.URL); err != nil {
 		return nil, fmt.Errorf("%w on %s (the last one, process %d, left its connection file): start one with refit up", host.ErrNotRunning, dir, c.PID)
 	}
-	conn, err := nats.Connect(c.NATS.URL, nats.Token(c.NATS.Token), nats.Name("refit cli"), nats.MaxReconnects(10), nats.ReconnectWait(time.Second))
+	s, err := attach(ctx, c, nats.MaxReconnects(10))
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w: refit doctor says what is wrong", c.NATS.URL, err)
+		return nil, fmt.Errorf("%w: refit doctor says what is wrong", err)
+	}
+	s.Broker = func(context.Context) (string, error) { return c.Broker, nil }
+	s.Log = func(_ context.Context, workload string) (io.ReadCloser, error) {
+		return os.Open(filepath.Join(dir, "workloads", workload+".log"))
+	}
+	s.Page = func(address string) (string, string) { return address, "" }
+	return s, nil
+}
+
+// patientReconnects is how often, a second apart, a session in a cluster comes
+// back to NATS: a pod takes its time to start somewhere else.
+const patientReconnects = 180
+
+// dialCluster reaches the refit in a cluster. The session's end is the
+// cluster's.
+func dialCluster(ctx context.Context, c *cluster.Cluster) (*Session, error) {
+	connection, err := c.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := attach(ctx, connection, nats.MaxReconnects(patientReconnects), nats.IgnoreDiscoveredServers())
+	if err != nil {
+		return nil, fmt.Errorf("%w: refit doctor --context %s says what is wrong", err, c.Context())
+	}
+	closeNATS := s.Close
+	s.Close = func() {
+		closeNATS()
+		c.Close()
+	}
+	s.Broker = func(ctx context.Context) (string, error) { return reachBroker(ctx, c) }
+	s.Log = c.Log
+	s.Page = func(address string) (string, string) { return c.Page(address, mlflowPort) }
+	return s, nil
+}
+
+// mlflowPort is the port of this machine that people forward to MLflow.
+const mlflowPort = 5000
+
+// reachBroker is only for those who send something: the broker's pods are in a
+// namespace of their own, for which a reader needs no rights.
+func reachBroker(ctx context.Context, c *cluster.Cluster) (string, error) {
+	address, err := c.Broker(ctx)
+	if err != nil {
+		return "", err
+	}
+	return c.Address(ctx, address)
+}
+
+// attach reaches NATS and the object store of a platform by its connection.
+func attach(ctx context.Context, c host.Connection, options ...nats.Option) (*Session, error) {
+	options = append(options, nats.Token(c.NATS.Token), nats.Name("refit cli"), nats.ReconnectWait(time.Second))
+	conn, err := nats.Connect(c.NATS.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", c.NATS.URL, err)
 	}
 	js, err := jetstream.New(conn)
 	if err != nil {
@@ -70,7 +163,7 @@ func connect(ctx context.Context, c host.Connection, dir string) (*Session, erro
 	j, err := journal.Attach(ctx, js)
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("%w: refit doctor says what is wrong", err)
+		return nil, err
 	}
 	client := clientOf(c.S3)
 	return &Session{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,7 +66,12 @@ func setup(t *testing.T, list ...event.Event) *bench {
 				NATS:   host.Endpoint{URL: "nats://127.0.0.1:4222", Token: "very-secret"},
 				Broker: b.broker, MLflow: "http://127.0.0.1:5000", Ray: host.Endpoint{URL: "http://127.0.0.1:8265", Token: "very-secret"},
 			}
-			return &cli.Session{Connection: c, Journal: b.journal, State: b.state, Landing: b.landing, Upload: b.upload, Close: func() {}}, nil
+			return &cli.Session{
+				Connection: c, Journal: b.journal, State: b.state, Landing: b.landing, Upload: b.upload, Close: func() {},
+				Broker: func(context.Context) (string, error) { return b.broker, nil },
+				Page:   func(address string) (string, string) { return address, "" },
+				Log:    func(_ context.Context, name string) (io.ReadCloser, error) { return os.Open(filepath.Join(dir, name)) },
+			}, nil
 		},
 	}
 	t.Cleanup(func() { require.NotContains(t, b.out.String()+b.err.String(), "very-secret") })

@@ -35,7 +35,7 @@ type shown struct {
 }
 
 func (a *App) show(ctx context.Context, id string) error {
-	session, err := a.Connect(ctx, a.dir)
+	session, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (a *App) show(ctx context.Context, id string) error {
 	if a.json {
 		return a.printJSON(shown{v, list})
 	}
-	a.pairs(present(append(facts(a, &v), append(modelLines(&v), links(&v, session.Connection)...)...)))
+	a.pairs(present(append(facts(a, &v), append(modelLines(&v), links(a, &v, session)...)...)))
 	a.section("parameters")
 	a.pairs(parameterLines(&v))
 	a.section("stages")

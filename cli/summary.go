@@ -5,12 +5,11 @@ import (
 	"strconv"
 
 	"refit.dev/events"
-	"refit.dev/platform/host"
 	"refit.dev/platform/journal"
 )
 
 // summary tells at the end what came of a run.
-func (a *App) summary(v *journal.RunView, c host.Connection) error {
+func (a *App) summary(v *journal.RunView, session *Session) error {
 	if a.json {
 		return a.printLine(map[string]any{"summary": v})
 	}
@@ -22,7 +21,7 @@ func (a *App) summary(v *journal.RunView, c host.Connection) error {
 	list := append([][2]string{{"run", v.ID}, {"took", a.took(v.Took(a.Now()))}}, quality(v)...)
 	list = append(list, [2]string{"decision", string(v.State)}, [2]string{"reason", v.Reason})
 	list = append(list, modelLines(v)...)
-	list = append(list, links(v, c)...)
+	list = append(list, links(a, v, session)...)
 	a.pairs(present(list))
 	return nil
 }
@@ -77,16 +76,18 @@ func modelLines(v *journal.RunView) [][2]string {
 }
 
 // links are the places with more about a run.
-func links(v *journal.RunView, c host.Connection) [][2]string {
-	page := c.MLflow
+func links(a *App, v *journal.RunView, session *Session) [][2]string {
+	page := session.Connection.MLflow
 	if v.Model != nil && v.Model.Link != "" {
 		page = v.Model.Link
 	}
+	page, forward := session.Page(page)
 	return [][2]string{
 		{"MLflow", page},
-		{"Ray", c.Ray.URL},
-		{"logs", "refit logs " + v.ID},
-		{"everything", "refit run show " + v.ID},
+		{"after", forward},
+		{"Ray", session.Connection.Ray.URL},
+		{"logs", a.command("logs " + v.ID)},
+		{"everything", a.command("run show " + v.ID)},
 	}
 }
 

@@ -36,6 +36,9 @@ data below --dir. Ctrl-C ends all of it, a second one at once.`,
 }
 
 func (a *App) up(ctx context.Context, o *upOptions) error {
+	if a.inCluster() {
+		return usagef("refit up starts a platform on this machine: leave out --context %s and REFIT_CONTEXT (docs/on-your-cluster.md says how one comes into a cluster)", a.place.Context)
+	}
 	level := slog.LevelInfo
 	if o.quiet {
 		level = slog.LevelWarn
