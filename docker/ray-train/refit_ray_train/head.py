@@ -1,0 +1,126 @@
+"""A command beside a Ray head of its own: `python -m refit_ray_train.head COMMAND [ARGUMENT…]`.
+
+A RayJob has its cluster from the operator. A step of a pipeline is one container, so the head runs
+in it: on the loopback interface, with a token, its files in a folder that is removed at the end.
+Where RAY_ADDRESS names a cluster already, the command uses that one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from refit_contract import RayUnavailableError, child, cpus, wait_for
+
+_HOST = "127.0.0.1"
+_START = timedelta(minutes=2)
+_PORTS = (
+    "port",
+    "ray-client-server-port",
+    "dashboard-agent-listen-port",
+    "dashboard-agent-grpc-port",
+    "metrics-export-port",
+    "runtime-env-agent-port",
+    "node-manager-port",
+    "object-manager-port",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments are and return its exit code."""
+    command = sys.argv[1:] if argv is None else list(argv)
+    if os.environ.get("RAY_ADDRESS"):
+        return child.run(command)
+    with running(cpus=cpus.budget(env=os.environ)) as env:
+        return child.run(command, env={**os.environ, **env})
+
+
+@contextmanager
+def running(*, cpus: int) -> Iterator[dict[str, str]]:
+    """Run a head that hands out `cpus` CPUs; yield what the environment of its drivers needs.
+
+    Raises RayUnavailableError, with the end of the head's log, when it does not start.
+    """
+    # Ray's sockets lie in this folder, and their paths may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    try:
+        env = _environment(folder)
+        address, command = _command(folder, cpus)
+        with (folder / "head.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - every argument is made here
+                command, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            _wait(address, folder)
+            yield {**env, "RAY_ADDRESS": address}
+        finally:
+            _end(process)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    return {
+        # Ray's only switch for "this node alone": without it 127.0.0.1 is replaced by the
+        # address of the network interface, and everything listens there.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "OMP_WAIT_POLICY": "passive",
+    }
+
+
+def _command(folder: Path, cpus: int) -> tuple[str, list[str]]:
+    ports: Mapping[str, int] = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    return f"{_HOST}:{ports['port']}", [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+        *("--node-ip-address", _HOST, "--include-dashboard", "false", "--no-monitor"),
+        *("--temp-dir", f"{folder}/ray", "--num-cpus", str(cpus), "--object-store-memory", str(256 << 20)),
+        *("--min-worker-port", "0", "--max-worker-port", "0", "--disable-usage-stats", "--log-color", "false"),
+        *(f"--{name}={port}" for name, port in ports.items()),
+    ]
+
+
+def _wait(address: str, folder: Path) -> None:
+    try:
+        wait_for(f"tcp://{address}", deadline=datetime.now(UTC) + _START, error=RayUnavailableError)
+    except RayUnavailableError as err:
+        log = (folder / "head.log").read_text(errors="replace")[-2000:]
+        raise RayUnavailableError(f"the Ray head did not start: {err}\n{log}") from err
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        # All are held at once, so that none is given twice.
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.bind((_HOST, 0))
+        return [one.getsockname()[1] for one in held]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    # Ray gives each idle worker its time; nothing here is worth it.
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=2)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
