@@ -7,7 +7,7 @@ PYTHON   := .venv/bin/python
 PACKAGES := docker/contract docker/data-prep docker/ray-train docker/mlflow-ops
 DATA     := datasets/processed/emails/all_emails.parquet
 
-.PHONY: help setup run-pipeline up test test-go test-python test-e2e lint bench dataset lock clean
+.PHONY: help setup run-pipeline compile-pipeline up test test-go test-python test-e2e lint bench dataset lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/' | expand -t 16
@@ -15,8 +15,11 @@ help: ## Show this help
 setup: ## Set up Python and the refit binary in project folders
 	@scripts/setup.sh
 
-run-pipeline: setup ## Run the default data from upload to registered model
-	bin/refit run $(DATA) $(ARGS)
+run-pipeline: setup ## Run the default data to a registered model; with KFP_HOST=URL, start the pipeline on Kubeflow
+	$(if $(KFP_HOST),KFP_HOST="$(KFP_HOST)" $(PYTHON) pipeline/submit.py,bin/refit run $(DATA)) $(ARGS)
+
+compile-pipeline: setup ## Compile the Kubeflow pipeline for the images at REGISTRY and IMAGE_TAG
+	REGISTRY="$(REGISTRY)" IMAGE_TAG="$(IMAGE_TAG)" $(PYTHON) pipeline/spam_detection_pipeline.py $(ARGS)
 
 up: setup ## Start the platform on this machine and leave it running
 	bin/refit up $(ARGS)

@@ -22,9 +22,9 @@ modules=$(go list -m -f '{{.Dir}}')
 for module in $modules; do
   (cd "$module" && go vet ./... && "$linter" run --config "$config" ./...)
 done
-.venv/bin/ruff check docker datasets test scripts
-.venv/bin/ruff format --check docker datasets test scripts
+.venv/bin/ruff check docker datasets pipeline test scripts
+.venv/bin/ruff format --check docker datasets pipeline test scripts
 # One call each: the tests folders have files of the same name.
-for code in docker/contract docker/data-prep docker/ray-train docker/mlflow-ops datasets/make.py test/platformtest/sample.py; do
+for code in docker/contract docker/data-prep docker/ray-train docker/mlflow-ops pipeline datasets/make.py test/platformtest/sample.py; do
   .venv/bin/mypy --strict "$code"
 done

@@ -1,0 +1,1 @@
+"""The containers of the pipeline, one module a step."""
