@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the Python lock files from the .in files: first the union, which is the
-# environment of one machine, then each image held to the union's versions.
+# environment of one machine, then what the images hold, at the same versions.
 # Versions that are locked already stay; pass --upgrade for newer ones.
 # --check writes nothing and fails when a lock file is out of date.
 set -euo pipefail
@@ -28,6 +28,4 @@ lock() { # lock FOLDER [ARGUMENT...]
 }
 
 lock docker "$@"
-for image in data-prep ray-train mlflow-ops; do
-  lock "docker/$image" --constraint docker/requirements.txt "$@"
-done
+lock docker/python --constraint docker/requirements.txt "$@"

@@ -66,7 +66,7 @@ func TestLockFilesNameNoHostAndHashEveryEntry(t *testing.T) {
 	locks := files(t, func(path string) bool {
 		return strings.HasPrefix(path, "docker/") && strings.HasSuffix(path, "requirements.txt")
 	})
-	require.GreaterOrEqual(t, len(locks), 4, "one for each image, one for the machine")
+	require.Len(t, locks, 2, "one for the images, one for the machine")
 	for _, name := range append(locks, "scripts/uv.txt") {
 		t.Run(name, func(t *testing.T) {
 			body := read(t, name)
