@@ -158,6 +158,7 @@ says why not. Start with refit doctor, then refit up or refit run.`,
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(
 		a.upCommand(), a.runCommand(), a.runsCommand(), a.logsCommand(), a.sendCommand(), a.replayCommand(), a.doctorCommand(),
+		a.sourceCommand(), a.journalCommand(), a.objectsCommand(), a.natsCommand(),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: "The exit codes of refit:\n\n" + ExitCodes},
 	)
 	return root

@@ -16,6 +16,9 @@ type Config struct {
 	Dir string
 	// Host is the address to listen on, a loopback address. Default 127.0.0.1.
 	Host string
+	// Open lets other machines connect: Host may then be any address of this
+	// one, such as 0.0.0.0.
+	Open bool
 	// Port is the port to listen on; 0 or -1 picks a free one.
 	Port int
 	// Token is what every connection must present. Required: the caller makes
@@ -46,7 +49,7 @@ func (c Config) validate() error {
 	if c.Token == "" {
 		return errors.New("bus: Token is empty: a bus without a token is open to every user of the machine")
 	}
-	if ip := net.ParseIP(c.Host); ip == nil || !ip.IsLoopback() {
+	if ip := net.ParseIP(c.Host); ip == nil || !ip.IsLoopback() && !c.Open {
 		return fmt.Errorf("bus: Host %q is not a loopback address: accepted are addresses such as 127.0.0.1 and ::1", c.Host)
 	}
 	if c.Port < server.RANDOM_PORT || c.Port > 65535 {

@@ -15,6 +15,9 @@ type Config struct {
 	Dir string
 	// Host is the address to listen on, a loopback address. Default 127.0.0.1.
 	Host string
+	// Open lets other machines connect: Host may then be any address of this
+	// one, such as 0.0.0.0.
+	Open bool
 	// Port is the port to listen on; 0 picks a free one.
 	Port int
 	// AccessKey and SecretKey are the one account. Required: the caller makes
@@ -57,7 +60,7 @@ func (c Config) validate() error {
 		return errors.New("objects: Dir is empty: name the folder of the objects")
 	case c.AccessKey == "" || c.SecretKey == "":
 		return errors.New("objects: AccessKey or SecretKey is empty: a store without them is open to every user of the machine")
-	case ip == nil || !ip.IsLoopback():
+	case ip == nil || !ip.IsLoopback() && !c.Open:
 		return fmt.Errorf("objects: Host %q is not a loopback address: accepted are addresses such as 127.0.0.1 and ::1", c.Host)
 	case c.Port < 0 || c.Port > 65535:
 		return fmt.Errorf("objects: Port %d: accepted are 0 (pick one) to 65535", c.Port)

@@ -87,14 +87,15 @@ func (s *Source) ended(end workload.End) (event.Event, error) {
 	return e, nil
 }
 
-// errStray marks a trace that nothing can be made of.
-var errStray = errors.New("nothing can be made of this")
+// ErrStray marks an end or a trace that no event can be made of: trying again is
+// of no use.
+var ErrStray = errors.New("nothing can be made of this")
 
-func stray(what string, err error) error { return fmt.Errorf("%s: %w: %w", what, errStray, err) }
+func stray(what string, err error) error { return fmt.Errorf("%s: %w: %w", what, ErrStray, err) }
 
 // passStray logs a stray trace and goes on, lest it hold up all others for ever.
 func (s *Source) passStray(ctx context.Context, err error) error {
-	if errors.Is(err, errStray) {
+	if errors.Is(err, ErrStray) {
 		s.c.Logger.WarnContext(ctx, "sweep leaves a trace alone", "error", err)
 		return nil
 	}
