@@ -2,7 +2,10 @@ package config_test
 
 import (
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,8 +33,11 @@ var declared = []string{
 	string(events.Tune.Completed()),
 }
 
+// stages have a function each.
+var stages = []string{"prepare", "features", "train", "tune", "register"}
+
 // services are the names that a subscriber or a dead letter sink may have.
-var services = []string{"prepare", "features", "train", "tune", "register", "journal"}
+var services = append([]string{"journal"}, stages...)
 
 func load(t *testing.T) (fs.FS, *broker.Manifests) {
 	t.Helper()
@@ -53,22 +59,42 @@ func TestEveryTriggerHasItsFile(t *testing.T) {
 	}
 }
 
-func TestKustomizationListsEveryManifest(t *testing.T) {
-	base, _ := load(t)
-	data, err := fs.ReadFile(base, "kustomization.yaml")
-	require.NoError(t, err)
-	var kustomization struct {
-		Resources []string `json:"resources"`
+func TestKustomizationsListEveryManifest(t *testing.T) {
+	for _, folder := range []string{"base", "overlays/dev/kubeflow", "overlays/dev/mlflow", "overlays/production", "overlays/jetstream", "images"} {
+		data, err := os.ReadFile(filepath.Join(folder, "kustomization.yaml"))
+		require.NoError(t, err)
+		var k struct {
+			Resources []string `json:"resources"`
+			Patches   []struct {
+				Path string `json:"path"`
+			} `json:"patches"`
+		}
+		require.NoError(t, yaml.Unmarshal(data, &k))
+		listed := slices.DeleteFunc(k.Resources, func(name string) bool { return path.Ext(name) == "" })
+		for _, patch := range k.Patches {
+			listed = append(listed, patch.Path)
+		}
+		require.ElementsMatch(t, manifests(t, folder), listed, folder)
 	}
-	require.NoError(t, yaml.Unmarshal(data, &kustomization))
-	var files []string
-	require.NoError(t, fs.WalkDir(base, ".", func(name string, entry fs.DirEntry, err error) error {
+}
+
+// manifests are the YAML files of a folder, one resource each.
+func manifests(t *testing.T, folder string) (files []string) {
+	t.Helper()
+	fsys := os.DirFS(folder)
+	require.NoError(t, fs.WalkDir(fsys, ".", func(name string, _ fs.DirEntry, err error) error {
 		if path.Ext(name) == ".yaml" && name != "kustomization.yaml" {
 			files = append(files, name)
 		}
 		return err
 	}))
-	require.ElementsMatch(t, files, kustomization.Resources)
+	for _, name := range files {
+		data, err := fs.ReadFile(fsys, name)
+		require.NoError(t, err)
+		require.NotContains(t, string(data), "\n---", "%s/%s: one resource a file", folder, name)
+		require.False(t, folder == "base" && strings.Contains(string(data), "\n  namespace:"), "base/%s: overlays name the namespace", name)
+	}
+	return files
 }
 
 func TestEveryFilterNamesADeclaredType(t *testing.T) {

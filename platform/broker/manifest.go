@@ -20,8 +20,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// defaultNamespace is the namespace of an object that names none.
-const defaultNamespace = "default"
+const (
+	// defaultNamespace is the namespace of an object that names none.
+	defaultNamespace = "default"
+	// brokerClass is the class of a broker that names none.
+	brokerClass = "NatsJetStreamBroker"
+)
 
 // Manifests are a Broker and its Triggers, defaulted and valid.
 type Manifests struct {
@@ -36,7 +40,9 @@ type Manifests struct {
 
 // Load reads every .yaml and .yml file of fsys, also those in folders, and
 // keeps the Broker and the Triggers; objects of other kinds are passed over.
-// The error joins one line for each bad document, naming file and field.
+// Both may leave out their namespace, "default" then, and the Broker its class,
+// as where a cluster has a default one. The error joins one line for each bad
+// document, naming file and field.
 func Load(fsys fs.FS) (*Manifests, error) {
 	m := &Manifests{files: map[string]string{}}
 	var bad []error
@@ -113,6 +119,7 @@ func (m *Manifests) readBroker(file string, document []byte) error {
 		return fmt.Errorf("Broker %s: there is a broker already, in %s; accepted is one", b.Name, m.files["Broker"])
 	}
 	m.Broker, m.files["Broker"] = b, file
+	classify(b)
 	if err := prepare(b, &b.ObjectMeta); err != nil {
 		return fmt.Errorf("Broker %s: %w", b.Name, err)
 	}
@@ -125,6 +132,14 @@ func (m *Manifests) readBroker(file string, document []byte) error {
 	}
 	m.stream = stream
 	return nil
+}
+
+// classify gives a broker without a class the one that this package is like:
+// Knative's webhook takes the cluster's default there.
+func classify(b *eventingv1.Broker) {
+	if b.Annotations[eventing.BrokerClassKey] == "" {
+		metav1.SetMetaDataAnnotation(&b.ObjectMeta, eventing.BrokerClassKey, brokerClass)
+	}
 }
 
 func (m *Manifests) readTrigger(file string, document []byte) error {

@@ -33,6 +33,21 @@ func TestLoadDefaultsAndPassesOverOtherKinds(t *testing.T) {
 
 const deliveryYAML = "  delivery: {retry: 3, backoffPolicy: linear, backoffDelay: PT1S, timeout: PT5S}"
 
+func TestLoadGivesABrokerItsClass(t *testing.T) {
+	tests := map[string]struct{ file, want string }{
+		"none":             {"apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: refit}", "NatsJetStreamBroker"},
+		"other settings":   {strings.ReplaceAll(brokerYAML, "eventing.knative.dev/broker.class: NatsJetStreamBroker", "a: b"), "NatsJetStreamBroker"},
+		"one of a cluster": {strings.ReplaceAll(brokerYAML, "NatsJetStreamBroker", "MTChannelBasedBroker"), "MTChannelBasedBroker"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, err := broker.Load(fstest.MapFS{"broker.yaml": {Data: []byte(test.file)}})
+			require.NoError(t, err)
+			require.Equal(t, test.want, m.Broker.Annotations["eventing.knative.dev/broker.class"])
+		})
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	tests := map[string]struct {
 		file string
@@ -89,7 +104,6 @@ func TestLoadRefusesABroker(t *testing.T) {
 	}
 	tests := map[string]struct{ file, want string }{
 		"none at all":             {"", "there is no Broker (apiVersion eventing.knative.dev/v1)"},
-		"without a class":         {strings.ReplaceAll(brokerYAML, "eventing.knative.dev/broker.class: NatsJetStreamBroker", "a: b"), "missing field(s): eventing.knative.dev/broker.class"},
 		"with delivery":           {brokerYAML + "spec: {delivery: {retry: 3}}", "spec.delivery: not every broker class heeds it; put it on each Trigger"},
 		"with broken settings":    {annotated(`{`), "metadata.annotations[natsjetstream.eventing.knative.dev/config]: unexpected end"},
 		"that deletes events":     {annotated(`{"stream":{"retention":"Interest"}}`), `stream.retention: "Interest"; accepted is "Limits"`},
