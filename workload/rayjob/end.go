@@ -23,26 +23,46 @@ func (Kind) End(object *unstructured.Unstructured) (kube.Verdict, bool) {
 		}
 		return v, true
 	case "Failed", "ValidationFailed":
-		v.Outcome, v.Reason, v.Message = failure(text(status, "reason"), text(status, "message"))
+		v.Outcome, v.Reason, v.Message = failure(status)
 		return v, true
 	}
 	return v, false
 }
 
 // failure words a RayJob's reason. One that refit has no word for stays.
-func failure(reason, message string) (workload.Outcome, string, string) {
+func failure(status map[string]any) (workload.Outcome, string, string) {
+	reason, message := text(status, "reason"), text(status, "message")
 	switch {
 	case reason == "DeadlineExceeded":
 		return workload.Deadline, reason, "it was ended at its deadline"
-	case reason == "AppFailed" && strings.Contains(message, "Ray job not found"):
-		// KubeRay makes a new head, which knows nothing of the job.
-		return workload.Failed, "HeadLost", "the Ray head was restarted while the job ran: see the events of its pod, replay the run"
+	case headLost(status):
+		return workload.Failed, "HeadLost", "the Ray head, or the pod that follows its job, went while the job ran: see the events of the pods, then replay the run"
 	case reason == "AppFailed":
-		return workload.Failed, "ExitStatus", message
+		return workload.Failed, "ExitStatus", sentence(message)
 	case reason == "":
 		return workload.Failed, "Failed", message
 	}
 	return workload.Failed, reason, message
+}
+
+// headLost tells whether the job vanished while it ran. KubeRay makes a new
+// head, which has never heard of it: the submitter fails or finds nothing.
+func headLost(status map[string]any) bool {
+	switch text(status, "reason") {
+	case "SubmissionFailed":
+		return text(status, "jobStatus") == "RUNNING" || text(status, "jobStatus") == "PENDING"
+	case "AppFailed":
+		return strings.Contains(text(status, "message"), "Ray job not found")
+	}
+	return false
+}
+
+// sentence is the first one of Ray's message, which goes on with 20,000
+// characters of the log.
+func sentence(message string) string {
+	line, _, _ := strings.Cut(message, "\n")
+	line, _, _ = strings.Cut(line, ", last available logs")
+	return line
 }
 
 func text(status map[string]any, name string) string {
