@@ -33,6 +33,10 @@ type Harness struct {
 	Ends <-chan workload.End
 	// Starts is how often the workload of that name was started.
 	Starts func(name string) int
+	// Vanish deletes the named workload behind the launcher's back, and Suspend
+	// holds it as a queue does, once it is known to whoever announces ends. They
+	// are nil where a workload is no object that others reach.
+	Vanish, Suspend func(ctx context.Context, name string) error
 	// Deadline is how far off a deadline must lie to be met by a workload that
 	// hangs; Patience is how long a test waits for an end. 0 means 200
 	// milliseconds and 30 seconds.
@@ -54,6 +58,8 @@ func Run(t *testing.T, setup func(*testing.T) Harness) {
 		"cancelling what was never launched":            cancelUnknown,
 		"a workload that outlasts its deadline":         deadline,
 		"a workload that ends long before its deadline": farDeadline,
+		"a workload that somebody deletes":              vanished,
+		"a workload that a queue holds":                 suspended,
 	} {
 		t.Run(name, func(t *testing.T) { test(newBench(t, setup(t))) })
 	}
@@ -94,11 +100,12 @@ func (b *bench) launch(job workload.Job) {
 	require.NoError(b.t, b.Launcher.Launch(b.ctx, job))
 }
 
-// end requires that the next end announced is that of job.
-func (b *bench) end(job workload.Job, outcome workload.Outcome) {
+// end requires that the next end announced is that of job, and returns it.
+func (b *bench) end(job workload.Job, outcome workload.Outcome) workload.End {
 	b.t.Helper()
+	var end workload.End
 	select {
-	case end := <-b.Ends:
+	case end = <-b.Ends:
 		require.Equal(b.t, job.Name(), end.Workload)
 		require.Equal(b.t, outcome, end.Outcome, "reason %s: %s", end.Reason, end.Message)
 		require.Equal(b.t, job.Run, end.Run)
@@ -111,6 +118,7 @@ func (b *bench) end(job workload.Job, outcome workload.Outcome) {
 	case <-b.ctx.Done():
 		require.FailNow(b.t, "no end was announced", "of %s", job.Name())
 	}
+	return end
 }
 
 // quiet requires that nothing more is announced: not before the end of a
@@ -211,6 +219,28 @@ func farDeadline(b *bench) {
 	job.Deadline = time.Now().AddDate(1, 0, 0)
 	b.launch(job)
 	b.end(job, workload.Succeeded)
+}
+
+func vanished(b *bench) {
+	if b.Vanish == nil {
+		b.t.Skip("a workload of this launcher is no object that others reach")
+	}
+	job := b.job(Hangs)
+	b.launch(job)
+	require.NoError(b.t, b.Vanish(b.ctx, job.Name()))
+	require.Equal(b.t, "Deleted", b.end(job, workload.Failed).Reason)
+}
+
+func suspended(b *bench) {
+	if b.Suspend == nil {
+		b.t.Skip("a workload of this launcher is no object that others reach")
+	}
+	job := b.job(Hangs)
+	b.launch(job)
+	require.NoError(b.t, b.Suspend(b.ctx, job.Name()))
+	b.quiet()
+	require.NoError(b.t, b.Launcher.Cancel(b.ctx, job.Name()))
+	b.end(job, workload.Cancelled)
 }
 
 // at calls f n times at once; no call may fail.
