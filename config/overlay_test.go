@@ -36,7 +36,7 @@ var rights = map[string][]rbacv1.PolicyRule{
 	"refit-source": {
 		{APIGroups: []string{"ray.io"}, Resources: []string{"rayjobs"}, Verbs: []string{"get", "list", "watch", "patch", "delete"}},
 		{APIGroups: []string{"trainer.kubeflow.org"}, Resources: []string{"trainjobs"}, Verbs: []string{"get", "list", "watch", "patch", "delete"}},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list"}},
 	},
@@ -140,6 +140,7 @@ func TestEachFunctionHasItsTemplateAndImage(t *testing.T) {
 				env[v.Name] = v.Value
 			}
 			require.Equal(t, "kubernetes", env["REFIT_LAUNCHER"])
+			require.Equal(t, ":8080", env["LISTEN_ADDRESS"], "func-go takes PORT for the loopback interface")
 			require.Equal(t, c.VolumeMounts[0].MountPath+"/"+stage+".yaml", env["REFIT_TEMPLATE"])
 			require.Equal(t, "/etc/refit/workloads", c.VolumeMounts[0].MountPath)
 		}
