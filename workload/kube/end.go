@@ -93,6 +93,7 @@ func annotated(object *unstructured.Unstructured) (Verdict, bool) {
 // looked at first: an ended object is left alone and returned as it is.
 // workload.ErrNotFound means that it is gone.
 func Finish(ctx context.Context, objects dynamic.ResourceInterface, kind Kind, object *unstructured.Unstructured, v Verdict) (*unstructured.Unstructured, error) {
+	name := object.GetName()
 	for {
 		if _, over := EndOf([]Kind{kind}, object); over {
 			return object, nil
@@ -101,15 +102,15 @@ func Finish(ctx context.Context, objects dynamic.ResourceInterface, kind Kind, o
 		if err != nil {
 			return nil, err
 		}
-		done, err := objects.Patch(ctx, object.GetName(), types.MergePatchType, patch, metav1.PatchOptions{})
+		done, err := objects.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 		if err == nil {
 			return done, nil
 		}
 		if !apierrors.IsConflict(err) {
-			return nil, failed("end", object.GetName(), err)
+			return nil, failed("end", name, err)
 		}
-		if object, err = objects.Get(ctx, object.GetName(), metav1.GetOptions{}); err != nil {
-			return nil, failed("end", object.GetName(), err)
+		if object, err = objects.Get(ctx, name, metav1.GetOptions{}); err != nil {
+			return nil, failed("end", name, err)
 		}
 	}
 }

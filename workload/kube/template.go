@@ -1,13 +1,17 @@
 package kube
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"refit.dev/events"
@@ -31,25 +35,63 @@ func parse(text []byte, kinds []Kind) (template, error) {
 	if t.kind, err = find(kinds, t.object.GroupVersionKind()); err != nil {
 		return template{}, fmt.Errorf("the template's %w", err)
 	}
+	if err := check(manifest); err != nil {
+		return template{}, fmt.Errorf("the template's %w", err)
+	}
 	_, err = t.fill(workload.Job{Run: "r", Stage: events.Prepare, Attempt: 1}, "", time.Time{})
 	return t, err
 }
 
-// read decodes one YAML document. A key that stands there twice is refused.
+// read decodes the one YAML document of text. A key that stands there twice is
+// refused.
 func read(text []byte) (map[string]any, error) {
-	body, err := yaml.YAMLToJSONStrict(text)
+	var manifests []map[string]any
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		manifest, err := decode(document, err)
+		if err != nil {
+			return nil, fmt.Errorf("read the template: %w", err)
+		}
+		if manifest != nil {
+			manifests = append(manifests, manifest)
+		}
+	}
+	if len(manifests) != 1 {
+		return nil, fmt.Errorf("the template holds %d documents: accepted is one, the manifest of a workload", len(manifests))
+	}
+	return manifests[0], nil
+}
+
+// decode returns nil for a document of comments. Whole numbers become int64,
+// the only ones that an unstructured object holds.
+func decode(document []byte, err error) (map[string]any, error) {
 	if err != nil {
-		return nil, fmt.Errorf("read the template: %w", err)
+		return nil, err
+	}
+	body, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return nil, err
 	}
 	var manifest map[string]any
-	// Whole numbers become int64, the only ones that an unstructured object holds.
-	if err := json.Unmarshal(body, &manifest); err != nil {
-		return nil, fmt.Errorf("read the template: %w", err)
+	return manifest, json.Unmarshal(body, &manifest)
+}
+
+// check refuses metadata that could only be lost.
+func check(manifest map[string]any) error {
+	metadata, err := Object(manifest, "metadata")
+	if err != nil {
+		return err
 	}
-	if manifest == nil {
-		return nil, errors.New("the template is empty: give the manifest of a workload")
+	for _, name := range []string{"labels", "annotations"} {
+		if _, _, err := unstructured.NestedStringMap(metadata, name); err != nil {
+			return fmt.Errorf("metadata.%s: %w", name, err)
+		}
 	}
-	return manifest, nil
+	return nil
 }
 
 // fill makes the object of job.

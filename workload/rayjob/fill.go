@@ -57,7 +57,7 @@ func check(spec map[string]any) error {
 func pods(spec map[string]any) (map[string]map[string]any, error) {
 	cluster, err := kube.Object(spec, "rayClusterSpec")
 	if err != nil {
-		return nil, fmt.Errorf("rayClusterSpec: %w", err)
+		return nil, err
 	}
 	head, err := kube.Object(cluster, "headGroupSpec", "template")
 	if err != nil {
