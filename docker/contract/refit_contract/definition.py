@@ -39,8 +39,7 @@ class Limit:
 def _number(low: float, high: float) -> Callable[[str], float | None]:
     def read(text: str) -> float | None:
         try:
-            # Python reads 1_0 as 10, the functions do not.
-            value = float(text.replace("_", "?"))
+            value = float(text)
         except ValueError:
             return None
         return value if low <= value <= high else None
