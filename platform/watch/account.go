@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +28,14 @@ func (w *Watcher) account(ctx context.Context, r *record, end workload.End) work
 	if err != nil {
 		w.c.Logger.WarnContext(ctx, "the reason of an end cannot be looked for", "workload", r.Name, "error", err)
 	}
-	said := end.Reason
-	if end = explain(end, pods, w.troubleOf(r.Name)); end.Reason == said && end.Outcome != workload.Succeeded {
+	if end = explain(end, pods, w.troubleOf(r.Name)); vague(end) {
 		end.Message += quoted(w.warning(ctx, r.Name))
 	}
 	uri, text, err := w.keepLog(ctx, r.job(), pods)
 	switch {
 	case err == nil:
 		end.Log = uri
-	case end.Outcome != workload.Succeeded || !errors.Is(err, errNoLog):
+	case !errors.Is(err, errNoLog) || vague(end):
 		end.Message += quoted(fmt.Sprintf("there is no log: %v", err))
 	}
 	if lines := tail(text); lines != "" && end.Outcome != workload.Succeeded {
@@ -43,6 +43,12 @@ func (w *Watcher) account(ctx context.Context, r *record, end workload.End) work
 	}
 	end.Message = strings.TrimLeft(end.Message, "; \n")
 	return end
+}
+
+// vague tells whether the reason leaves a person asking why.
+func vague(end workload.End) bool {
+	clear := []string{ImagePull, ContainerConfig, Unschedulable, OutOfMemory, ExitStatus, HeadLost, "Deleted"}
+	return (end.Outcome == workload.Failed || end.Outcome == workload.Deadline) && !slices.Contains(clear, end.Reason)
 }
 
 // warning is what the cluster last complained about in the objects of a

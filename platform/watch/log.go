@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,7 +144,11 @@ func last(r io.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// tail is the last lines of a log, without the line that the limit cut.
+// colour is what programs colour their output by.
+var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// tail is the last lines of a log in plain letters, without the line that the
+// limit cut.
 func tail(log []byte) string {
 	if len(log) > tailBytes {
 		log = log[len(log)-tailBytes:]
@@ -151,6 +156,7 @@ func tail(log []byte) string {
 			log = rest
 		}
 	}
+	log = colour.ReplaceAll(log, nil)
 	text := strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(string(log), "\x00", ""), "�"))
 	lines := strings.Split(text, "\n")
 	return strings.Join(lines[max(0, len(lines)-tailLines):], "\n")

@@ -44,7 +44,7 @@ func explain(end workload.End, pods []corev1.Pod, t trouble) workload.End {
 			end.Outcome = workload.Lost
 			first = append(first, f)
 		}
-		first = append(first, t.killed, anyOf(pods, killed), anyOf(pods, blocked), headLost(end.Reason, pods), exited(end, pods))
+		first = append(first, t.killed, anyOf(pods, killed), anyOf(pods, blocked), headLost(end.Reason, pods), rayEnded(end), exited(end, pods))
 	case end.Outcome == workload.Deadline:
 		first = append(first, anyOf(pods, blocked), anyOf(pods, unschedulable), t.waits(), t.killed, anyOf(pods, killed))
 	}
@@ -158,12 +158,27 @@ func restarted(pod *corev1.Pod) bool {
 // exitCode is how Ray words that an entrypoint failed.
 var exitCode = regexp.MustCompile(`exit code:? (\d+)`)
 
-// exited finds the status with which the workload's own process ended. That of
-// a Ray job is in what Ray says: its submitter ends with 1 whatever happened.
-func exited(end workload.End, pods []corev1.Pod) finding {
-	if m := exitCode.FindStringSubmatch(end.Message); m != nil && end.Reason == ExitStatus {
-		return finding{ExitStatus, "it ended with status " + m[1]}
+// rayEnded finds how the process of a Ray job ended, in what Ray says about it.
+// A process that is over its pod's limit is killed without its pod: the head
+// goes on, and the container shows nothing.
+func rayEnded(end workload.End) finding {
+	m := exitCode.FindStringSubmatch(end.Message)
+	switch {
+	case end.Reason != ExitStatus:
+		return finding{}
+	case strings.Contains(end.Message, "ray.exceptions.OutOfMemoryError"):
+		return finding{OutOfMemory, "Ray ended a task because its node ran out of memory: raise resources.limits.memory in the stage's template, or use fewer workers"}
+	case m == nil:
+		return finding{}
+	case m[1] == "137":
+		return finding{OutOfMemory, "its process was killed, which is what happens to one that needs more memory than the head's limit: raise resources.limits.memory in the stage's template"}
 	}
+	return finding{ExitStatus, "it ended with status " + m[1]}
+}
+
+// exited finds the status with which the workload's own container ended. That of
+// a Ray job's submitter says nothing.
+func exited(end workload.End, pods []corev1.Pod) finding {
 	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Labels[nodeType] != "" }) || end.Reason == HeadLost {
 		return finding{}
 	}

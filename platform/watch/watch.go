@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/workqueue"
 
@@ -150,6 +151,13 @@ func (w *Watcher) Ready() error {
 		}
 	}
 	return nil
+}
+
+// Await waits until Ready, for at most as long as given: the sweep of uploads
+// needs no workloads.
+func (w *Watcher) Await(ctx context.Context, most time.Duration) {
+	// Too late is told by whoever needs the workloads.
+	_ = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, most, true, func(context.Context) (bool, error) { return w.Ready() == nil, nil })
 }
 
 // Workloads are all workloads that there are, by name. An end that is not told

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -18,6 +19,9 @@ import (
 	"refit.dev/workload/rayjob"
 	"refit.dev/workload/trainjob"
 )
+
+// listTime is how long the first sweep waits for the workloads.
+const listTime = 30 * time.Second
 
 // Run runs a source until ctx is done, which is no error.
 func Run(ctx context.Context, c Config) error {
@@ -53,7 +57,10 @@ func Run(ctx context.Context, c Config) error {
 	return serve.Run(ctx, serve.Config{
 		Address: c.Address, Handler: receive.Handler(receive.Config{Token: c.Token, Send: broker.Emit, Logger: c.Logger}),
 		Ready: w.Ready, Logger: c.Logger,
-	}, task(w.Run), task(s.Run))
+	}, task(w.Run), task(func(ctx context.Context) {
+		w.Await(ctx, listTime)
+		s.Run(ctx)
+	}))
 }
 
 // task makes a task of what runs until its context is done.
