@@ -7,7 +7,7 @@ PYTHON   := .venv/bin/python
 PACKAGES := docker/contract docker/data-prep docker/ray-train docker/mlflow-ops
 DATA     := datasets/processed/emails/all_emails.parquet
 
-.PHONY: help setup run-pipeline compile-pipeline up test test-go test-python test-e2e lint bench dataset lock clean
+.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e lint bench dataset lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/' | expand -t 16
@@ -20,6 +20,9 @@ run-pipeline: setup ## Run the default data to a registered model; with KFP_HOST
 
 compile-pipeline: setup ## Compile the Kubeflow pipeline for the images at REGISTRY and IMAGE_TAG
 	REGISTRY="$(REGISTRY)" IMAGE_TAG="$(IMAGE_TAG)" $(PYTHON) pipeline/spam_detection_pipeline.py $(ARGS)
+
+build-images: ## Build the images at IMAGE_TAG; scripts/build_images.sh lists REGISTRY and the other settings
+	@scripts/build_images.sh
 
 up: setup ## Start the platform on this machine and leave it running
 	bin/refit up $(ARGS)
@@ -48,5 +51,5 @@ lock: setup ## Resolve the Python lock files again
 	scripts/lock.sh
 
 clean: ## Remove what was built and all data of runs
-	rm -rf bin .refit .venv .tools
+	rm -rf bin build .refit .venv .tools
 	find . -name __pycache__ -prune -exec rm -rf {} +

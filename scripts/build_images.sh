@@ -2,9 +2,9 @@
 # Builds the images. Settings are variables of the environment:
 #   REGISTRY   what the names begin with (dev.local)
 #   IMAGE_TAG  what they end with (v1.0)
-#   PLATFORM   linux/<this machine's architecture>; several, with commas between them, need PUSH=1, become one tag,
-#              and those other than this machine's need an engine that can run them (binfmt, QEMU)
-#   PUSH       1 pushes what was built (0)
+#   PLATFORM   linux/amd64 or linux/arm64 (this machine's). Both, with a comma between them, need PUSH=1 and get one
+#              name; to build the workloads for a foreign one the engine must be able to run it (binfmt and QEMU)
+#   PUSH       1 pushes what was built; whoever calls has logged in to the registry (0)
 #   ENGINE     docker, podman or buildah, by name or path (the first that works)
 #   BASE       what the images of the workloads are built from, and where the others' certificates come from
 #              (python:3.11-slim-bookworm)
@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 
 stages=(prepare features train tune register)
 workloads=(data-prep ray-train mlflow-ops)
-registry=${REGISTRY:-dev.local} tag=${IMAGE_TAG:-v1.0} base=${BASE:-python:3.11-slim-bookworm} push=${PUSH:-0}
+registry=${REGISTRY:-dev.local} tag=${IMAGE_TAG:-v1.0} base=${BASE:-python:3.11-slim-bookworm} push=${PUSH:-0} only=${ONLY:-}
 
 say() { printf 'images: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -27,11 +27,11 @@ find_engine() {
       return
     fi
   done
-  die "${ENGINE:-none of docker, podman and buildah} answers: install and start one, or name it with ENGINE=/path/to/it"
+  die "no answer from ${ENGINE:-docker, podman or buildah}: install and start one, or name it with ENGINE=/path/to/it"
 }
 
 # wanted says whether ONLY leaves the image in.
-wanted() { [[ -z ${ONLY:-} || " ${ONLY//,/ } " == *" $1 "* ]]; }
+wanted() { [[ -z $only || " ${only//,/ } " == *" $1 "* ]]; }
 
 # full_name prints the name that manifests know an image by.
 full_name() {
@@ -50,13 +50,14 @@ build() { # build IMAGE DOCKERFILE PLATFORM [ARGUMENT...]
   local name=$1 file=$2 platform=$3
   shift 3
   say "$(image "$name" "$platform")"
-  "$engine" build --quiet --platform "$platform" --file "docker/$file/Dockerfile" --tag "$(image "$name" "$platform")" \
+  "$engine" build --platform "$platform" --file "docker/$file/Dockerfile" --tag "$(image "$name" "$platform")" \
+    --build-arg "REVISION=$revision" \
     --label "org.opencontainers.image.title=refit $name" \
     --label "org.opencontainers.image.version=$tag" \
     --label "org.opencontainers.image.revision=$revision" \
     --label org.opencontainers.image.source=https://refit.dev \
     --label org.opencontainers.image.licenses=Apache-2.0 \
-    "$@" . >/dev/null
+    "$@" . >"$log" 2>&1 || { cat "$log" >&2; die "$(image "$name" "$platform") did not build"; }
 }
 
 # build_go links each binary on this machine, for whatever platform, and puts it into an image of its own.
@@ -65,13 +66,11 @@ build_go() {
   for name in "${stages[@]}"; do
     if wanted "$name"; then images+=("$name") packages+=("./functions/$name/cmd/$name"); fi
   done
-  if wanted refit; then images+=(refit) packages+=(./cmd/refit); fi
+  if wanted refit; then images+=(refit) packages+=(./cmd/refit ./cmd/refit-source); fi
   if [ "${#images[@]}" -eq 0 ]; then return; fi
 
-  local goos goarch variant
-  IFS=/ read -r goos goarch variant <<<"$platform"
   mkdir -p "build/$platform"
-  CGO_ENABLED=0 GOOS=$goos GOARCH=$goarch GOARM=${variant#v} \
+  CGO_ENABLED=0 GOOS=linux GOARCH=${platform#linux/} \
     go build -trimpath -ldflags "-s -w -X refit.dev/cli.commit=$revision" -o "build/$platform/" "${packages[@]}"
   for name in "${images[@]}"; do
     local file=function
@@ -96,12 +95,13 @@ build_python() {
 
 # publish pushes an image, and those of several platforms under one name.
 publish() {
-  local name=$1 platform list parts=()
+  local name=$1 platform part list parts=()
   list=$(full_name "$name")
   for platform in "${platforms[@]}"; do
-    parts+=("$(image "$name" "$platform")")
-    say "push ${parts[-1]}"
-    "$engine" push --quiet "${parts[-1]}" >/dev/null
+    part=$(image "$name" "$platform")
+    parts+=("$part")
+    say "push $part"
+    "$engine" push --quiet "$part" >/dev/null
   done
   if [ "${#parts[@]}" -eq 1 ]; then return; fi
 
@@ -116,8 +116,11 @@ publish() {
 
 main() {
   local name platform
-  for name in ${ONLY//,/ }; do
+  for name in ${only//,/ }; do
     [[ " refit ${stages[*]} ${workloads[*]} " == *" $name "* ]] || die "no image $name: ONLY takes refit ${stages[*]} ${workloads[*]}"
+  done
+  for platform in "${platforms[@]}"; do
+    [[ $platform =~ ^linux/(amd64|arm64)$ ]] || die "no platform $platform: PLATFORM takes linux/amd64 and linux/arm64"
   done
   for platform in "${platforms[@]}"; do
     build_go "$platform"
@@ -137,5 +140,7 @@ IFS=, read -ra platforms <<<"${PLATFORM:-linux/$(go env GOHOSTARCH)}"
 if [ "${#platforms[@]}" -gt 1 ] && [ "$push" != 1 ]; then
   die "PLATFORM names ${#platforms[@]} platforms, which only a registry holds under one name: set PUSH=1 or name one"
 fi
-revision=$(git describe --always --dirty --abbrev=40 --exclude='*')
+revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 main
