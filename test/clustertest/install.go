@@ -5,19 +5,19 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"refit.dev/platform/host"
+	"refit.dev/platform/cluster"
 	"refit.dev/stage/store"
 	"refit.dev/test/platformtest"
 )
@@ -34,7 +34,7 @@ type Install struct {
 	// NotificationToken is what an object store shows to the source.
 	NotificationToken string
 
-	forwards []*Forward
+	reach *cluster.Cluster
 }
 
 // The Secrets that an operator makes, with the fields that are random here.
@@ -50,24 +50,33 @@ func random() string {
 	return hex.EncodeToString(b)
 }
 
-// Install applies the overlay in the folder dir of the repository, whose
-// namespace is given, and waits until all of it is ready. What is there already
-// is brought up to date, and Secrets that are there are kept.
-func (c *Cluster) Install(ctx context.Context, dir, namespace string) (*Install, error) {
+// Overlay is a way to install refit.
+type Overlay struct {
+	// Dir is its folder in the repository, Namespace where it puts refit.
+	Dir, Namespace string
+	// MLflow is the namespace of its MLflow, empty without one.
+	MLflow string
+}
+
+// Install applies the overlay and waits until all of it is ready. What is there
+// already is brought up to date, and Secrets that are there are kept.
+func (c *Cluster) Install(ctx context.Context, o Overlay) (*Install, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	values, err := c.prepare(ctx, namespace)
+	values, err := c.prepare(ctx, o.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(platformtest.Root(), dir)); err != nil {
+	if _, err := c.Kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(platformtest.Root(), o.Dir)); err != nil {
 		return nil, err
 	}
-	if err := c.waitFor(ctx, namespace); err != nil {
-		return nil, err
+	for _, namespace := range []string{o.Namespace, o.MLflow} {
+		if err := c.waitFor(ctx, namespace); err != nil {
+			return nil, err
+		}
 	}
-	i := &Install{Cluster: c, Namespace: namespace, NotificationToken: values["REFIT_NOTIFICATION_TOKEN"]}
-	if err := i.connect(ctx, values); err != nil {
+	i := &Install{Cluster: c, Namespace: o.Namespace, NotificationToken: values["REFIT_NOTIFICATION_TOKEN"]}
+	if err := i.connect(ctx, o.MLflow != ""); err != nil {
 		i.Close()
 		return nil, err
 	}
@@ -120,6 +129,9 @@ var conditions = map[schema.GroupVersionResource]string{
 
 // waitFor waits until all of a namespace is ready; the error says what is not.
 func (c *Cluster) waitFor(ctx context.Context, namespace string) error {
+	if namespace == "" {
+		return nil
+	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
@@ -166,82 +178,41 @@ func holds(object *unstructured.Unstructured, condition string) (string, bool) {
 	return "has no condition " + condition, false
 }
 
-// connect forwards what tests talk to, and reaches the journal and the broker.
-func (i *Install) connect(ctx context.Context, values map[string]string) error {
-	c := host.Connection{S3: host.S3{
-		Region: "us-east-1", AccessKey: values["AWS_ACCESS_KEY_ID"], SecretKey: values["AWS_SECRET_ACCESS_KEY"], Landing: "landing", State: "refit",
-	}}
-	c.NATS.Token = values["REFIT_NATS_TOKEN"]
-	broker, err := i.broker(ctx)
+// connect reaches the store, the journal and the broker as refit's own commands
+// do from outside.
+func (i *Install) connect(ctx context.Context, mlflow bool) error {
+	var err error
+	if i.reach, err = cluster.Open(cluster.Config{Namespace: i.Namespace}); err != nil {
+		return err
+	}
+	c, err := i.reach.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	for _, to := range []struct {
-		namespace, service string
-		port               int32
-		into               *string
-		form               string
-	}{
-		{i.Namespace, "objects", 8490, &c.S3.Endpoint, "http://%s"},
-		{i.Namespace, "nats", 4222, &c.NATS.URL, "nats://%s"},
-		{"mlflow", "mlflow-service", 5000, &c.MLflow, "http://%s"},
-		{broker.namespace, broker.service, broker.port, &c.Broker, "http://%s" + broker.path},
-	} {
-		f, err := i.Cluster.Forward(to.namespace, to.service, to.port)
-		if err != nil {
+	if c.Broker, err = i.reach.Broker(ctx); err != nil {
+		return err
+	}
+	if c.Broker, err = i.reach.Address(ctx, c.Broker); err != nil {
+		return err
+	}
+	if mlflow {
+		if c.MLflow, err = i.reach.Address(ctx, c.MLflow); err != nil {
 			return err
 		}
-		i.forwards = append(i.forwards, f)
-		*to.into = fmt.Sprintf(to.form, f.Address)
 	}
-	i.Platform, err = platformtest.Attach(c)
-	if err != nil {
+	if i.Platform, err = platformtest.Attach(c); err != nil {
 		return fmt.Errorf("reach refit in namespace %s: %w", i.Namespace, err)
 	}
 	i.Patience = Patience
 	return nil
 }
 
-// ingress is where a broker takes events, as a Service.
-type ingress struct {
-	namespace, service string
-	port               int32
-	path               string
-}
-
-// broker reads where the broker takes events.
-func (i *Install) broker(ctx context.Context) (ingress, error) {
-	brokers := schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "brokers"}
-	object, err := i.Dynamic.Resource(brokers).Namespace(i.Namespace).Get(ctx, "refit", metav1.GetOptions{})
-	if err != nil {
-		return ingress{}, fmt.Errorf("look at the broker: %w", err)
-	}
-	address, _, _ := unstructured.NestedString(object.Object, "status", "address", "url")
-	u, err := url.Parse(address)
-	if err != nil {
-		return ingress{}, fmt.Errorf("the broker's address %q: %w", address, err)
-	}
-	name := strings.SplitN(u.Hostname(), ".", 3)
-	if len(name) < 2 {
-		return ingress{}, fmt.Errorf("the broker's address %q names no Service", address)
-	}
-	port := 80
-	if u.Port() != "" {
-		if port, err = strconv.Atoi(u.Port()); err != nil {
-			return ingress{}, fmt.Errorf("the broker's address %q: %w", address, err)
-		}
-	}
-	return ingress{namespace: name[1], service: name[0], port: int32(port), path: u.Path}, nil //nolint:gosec // a port
-}
-
-// ForwardTo forwards a port of one of the namespace's Services until Close.
-func (i *Install) ForwardTo(service string, port int32) (string, error) {
-	f, err := i.Cluster.Forward(i.Namespace, service, port)
-	if err != nil {
-		return "", err
-	}
-	i.forwards = append(i.forwards, f)
-	return f.Address, nil
+// Address is an address of this machine for one that pods resolve, until Close.
+func (i *Install) Address(t testing.TB, address string) string {
+	t.Helper()
+	reached, err := i.reach.Address(t.Context(), address)
+	require.NoError(t, err)
+	return reached
 }
 
 // S3 reaches the object store.
@@ -258,7 +229,7 @@ func (i *Install) Close() {
 	if i.Platform != nil {
 		_ = i.Platform.Close() // it only closes connections
 	}
-	for _, f := range i.forwards {
-		f.Close()
+	if i.reach != nil {
+		i.reach.Close()
 	}
 }

@@ -3,9 +3,11 @@ package clustertest
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -106,6 +108,14 @@ func (i *Install) Workloads(t testing.TB, run string) []unstructured.Unstructure
 		all = append(all, list.Items...)
 	}
 	return all
+}
+
+// Put uploads an object to the landing bucket.
+func (i *Install) Put(t testing.TB, key, content string, metadata map[string]string) {
+	t.Helper()
+	bucket := i.Connection().S3.Landing
+	_, err := i.S3().Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(content), Metadata: metadata})
+	require.NoError(t, err)
 }
 
 func (i *Install) put(t testing.TB, key string, value any) {
