@@ -53,7 +53,10 @@ def pipeline(images: Images) -> Any:
 
     @dsl.pipeline(
         name="spam-detection-pipeline",
-        description="From an upload of labelled mail to a registered model: prepare, features, train, tune, register.",
+        description=(
+            "From an upload of labelled mail to a registered model: prepare, features, train, tune, register. "
+            "A model whose F1 is below f1_threshold is not registered: the f1-gate is not taken then."
+        ),
     )
     def spam_detection_pipeline(
         entity_data_path: str = "datasets/processed/emails/all_emails.parquet",

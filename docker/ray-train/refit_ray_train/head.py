@@ -15,15 +15,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from refit_contract import RayUnavailableError, child, cpus, wait_for
+from refit_contract import RayUnavailableError, child, cpus
+from refit_contract.run import EXIT_CRASHED
 
 _HOST = "127.0.0.1"
-_START = timedelta(minutes=2)
+_START = timedelta(minutes=4)
+_STARTED = "Ray runtime started"
 _PORTS = (
     "port",
     "ray-client-server-port",
@@ -37,12 +41,16 @@ _PORTS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments are and return its exit code."""
+    """Run the command that the arguments are and return its exit code, EXIT_CRASHED without a head."""
     command = sys.argv[1:] if argv is None else list(argv)
     if os.environ.get("RAY_ADDRESS"):
         return child.run(command)
-    with running(cpus=cpus.budget(env=os.environ)) as env:
-        return child.run(command, env={**os.environ, **env})
+    try:
+        with running(cpus=cpus.budget(env=os.environ)) as env:
+            return child.run(command, env={**os.environ, **env})
+    except RayUnavailableError as err:
+        sys.stderr.write(f"{err}\n")
+        return EXIT_CRASHED
 
 
 @contextmanager
@@ -61,7 +69,7 @@ def running(*, cpus: int) -> Iterator[dict[str, str]]:
                 command, env={**os.environ, **env}, stdout=log, stderr=log, start_new_session=True
             )
         try:
-            _wait(address, folder)
+            _wait(process, folder / "head.log")
             yield {**env, "RAY_ADDRESS": address}
         finally:
             _end(process)
@@ -95,12 +103,13 @@ def _command(folder: Path, cpus: int) -> tuple[str, list[str]]:
     ]
 
 
-def _wait(address: str, folder: Path) -> None:
-    try:
-        wait_for(f"tcp://{address}", deadline=datetime.now(UTC) + _START, error=RayUnavailableError)
-    except RayUnavailableError as err:
-        log = (folder / "head.log").read_text(errors="replace")[-2000:]
-        raise RayUnavailableError(f"the Ray head did not start: {err}\n{log}") from err
+def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the head is whole: its port answers before its node is there, and a driver waits only so long."""
+    end, pause = time.monotonic() + _START.total_seconds(), threading.Event()
+    while _STARTED not in log.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > end:
+            raise RayUnavailableError(f"the Ray head did not start: {log.read_text(errors='replace')[-2000:]}")
+        pause.wait(0.1)
 
 
 def _free_ports(count: int) -> list[int]:
