@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -159,7 +160,7 @@ func (s *server) wrote(p string, object *unstructured.Unstructured) {
 		s.Controller(object)
 	}
 	s.version++
-	object.SetResourceVersion(fmt.Sprint(s.version))
+	object.SetResourceVersion(strconv.Itoa(s.version))
 	s.objects[p] = object
 	if s.Watch != nil {
 		s.Watch(object.DeepCopy(), false)
@@ -195,9 +196,13 @@ func read(r *http.Request) *unstructured.Unstructured {
 }
 
 func write(w http.ResponseWriter, code int, answer any) {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		panic(err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(answer)
+	_, _ = w.Write(body)
 }
 
 func reason(word string, code int) map[string]any {

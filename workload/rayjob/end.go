@@ -38,7 +38,7 @@ func failure(status map[string]any) (workload.Outcome, string, string) {
 	case headLost(status):
 		return workload.Failed, "HeadLost", "the Ray head, or the pod that follows its job, went while the job ran: see the events of the pods, then replay the run"
 	case reason == "AppFailed":
-		return workload.Failed, "ExitStatus", sentence(message)
+		return workload.Failed, "ExitStatus", message
 	case reason == "":
 		return workload.Failed, "Failed", message
 	}
@@ -55,14 +55,6 @@ func headLost(status map[string]any) bool {
 		return strings.Contains(text(status, "message"), "Ray job not found")
 	}
 	return false
-}
-
-// sentence is the first one of Ray's message, which goes on with 20,000
-// characters of the log.
-func sentence(message string) string {
-	line, _, _ := strings.Cut(message, "\n")
-	line, _, _ = strings.Cut(line, ", last available logs")
-	return line
 }
 
 func text(status map[string]any, name string) string {

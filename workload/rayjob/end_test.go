@@ -35,7 +35,7 @@ func TestEnd(t *testing.T) {
 	for name, want := range map[string]kube.Verdict{
 		"succeeded": {Outcome: workload.Succeeded, Reason: "Completed", StartedAt: at("09:28:37"), EndedAt: at("09:28:43")},
 		"failed": {
-			Outcome: workload.Failed, Reason: "ExitStatus", Message: "Job entrypoint command failed with exit code 2",
+			Outcome: workload.Failed, Reason: "ExitStatus", Message: seen(t, "failed").Object["status"].(map[string]any)["message"].(string),
 			StartedAt: at("09:27:09"), EndedAt: at("09:27:39"),
 		},
 		"deadline": {

@@ -27,7 +27,8 @@ const (
 // Harness is a launcher under test and a view of what it does.
 type Harness struct {
 	Launcher workload.Launcher
-	// Prepare turns job into one that behaves so. It may change Spec and Image.
+	// Prepare turns job into one that behaves so. It may change Run, Spec and
+	// Image.
 	Prepare func(job workload.Job, b Behaviour) workload.Job
 	// Ends receives every end that is announced.
 	Ends <-chan workload.End
