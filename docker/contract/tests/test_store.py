@@ -106,3 +106,36 @@ def test_other_uris_are_refused(uri: str) -> None:
     """Only s3 with bucket and key and file with an absolute path are accepted."""
     with pytest.raises(BadInputError, match="accepted are s3"):
         Store(env={}).read(uri)
+
+
+def test_an_object_is_created_once(place: tuple[Store, str]) -> None:
+    """The first writer's content stays, and the second one is told."""
+    store, prefix = place
+
+    assert [store.create(prefix + "a", b"first"), store.create(prefix + "a", b"second")] == [True, False]
+    assert store.read(prefix + "a") == b"first"
+
+
+def test_an_object_is_described_as_it_is(place: tuple[Store, str]) -> None:
+    """The description has the size and, in an object store, what pins the content."""
+    store, prefix = place
+    store.put(prefix + "a", b"mail")
+
+    artifact, written = store.stat(prefix + "a")
+
+    assert (artifact.uri, artifact.bytes, artifact.digest) == (prefix + "a", 4, "")
+    assert bool(artifact.etag) == prefix.startswith("s3")
+    assert written.utcoffset() is not None
+    with pytest.raises(InputChangedError):
+        store.stat(prefix + "gone")
+
+
+def test_only_the_version_that_was_read_is_replaced(s3: FakeS3) -> None:
+    """Whoever is slower finds its version gone and changes nothing."""
+    store = Store(env=s3.env())
+    store.put("s3://refit/a", b"first")
+    _, etag = store.read_version("s3://refit/a")
+
+    assert store.replace("s3://refit/a", b"second", etag=etag)
+    assert not store.replace("s3://refit/a", b"third", etag=etag)
+    assert store.read("s3://refit/a") == b"second"
