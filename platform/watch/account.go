@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,14 +25,18 @@ const accountTime = 30 * time.Second
 func (w *Watcher) account(ctx context.Context, r *record, end workload.End) workload.End {
 	ctx, cancel := context.WithTimeout(ctx, accountTime)
 	defer cancel()
+	var saved savedLog
+	var asking sync.WaitGroup
+	asking.Go(func() { saved.Object, saved.err = w.c.State.Get(ctx, logKey(r.job())) })
 	pods, err := w.pods(ctx, r.Name)
+	asking.Wait()
 	if err != nil {
 		w.c.Logger.WarnContext(ctx, "the reason of an end cannot be looked for", "workload", r.Name, "error", err)
 	}
 	if end = explain(end, pods, w.troubleOf(r.Name)); vague(end) {
 		end.Message += quoted(w.warning(ctx, r.Name))
 	}
-	uri, text, err := w.keepLog(ctx, r.job(), pods)
+	uri, text, err := w.keepLog(ctx, logKey(r.job()), pods, saved)
 	switch {
 	case err == nil:
 		end.Log = uri
@@ -47,8 +52,8 @@ func (w *Watcher) account(ctx context.Context, r *record, end workload.End) work
 
 // vague tells whether the reason leaves a person asking why.
 func vague(end workload.End) bool {
-	clear := []string{ImagePull, ContainerConfig, Unschedulable, OutOfMemory, ExitStatus, HeadLost, "Deleted"}
-	return (end.Outcome == workload.Failed || end.Outcome == workload.Deadline) && !slices.Contains(clear, end.Reason)
+	telling := []string{ImagePull, ContainerConfig, Unschedulable, OutOfMemory, ExitStatus, HeadLost, "Deleted"}
+	return (end.Outcome == workload.Failed || end.Outcome == workload.Deadline) && !slices.Contains(telling, end.Reason)
 }
 
 // warning is what the cluster last complained about in the objects of a

@@ -60,7 +60,7 @@ func (w *Watcher) slim(object any) (any, error) {
 	case whole.GroupVersionKind() == podsGVK:
 		return newPodRecord(whole)
 	}
-	return newRecord(w.c.Kinds, whole), nil
+	return newRecord(w.c.Kinds, whole, w.c.Clock()), nil
 }
 
 // source lists and watches on the API server.

@@ -30,14 +30,17 @@ const (
 // first one is the one that works.
 const mainContainer = "node"
 
-// keepLog saves the end of a workload's log beside its results, once, and
-// returns its URI and its text.
-func (w *Watcher) keepLog(ctx context.Context, job workload.Job, pods []corev1.Pod) (uri string, text []byte, err error) {
-	key := "runs/" + job.Run + "/" + string(job.Stage) + "/" + strconv.Itoa(job.Attempt) + "/log.txt"
+// logKey is where the log of an attempt is kept.
+func logKey(job workload.Job) string {
+	return "runs/" + job.Run + "/" + string(job.Stage) + "/" + strconv.Itoa(job.Attempt) + "/log.txt"
+}
+
+// keepLog saves the end of a workload's log beside its results, unless saved is
+// what was found there, and returns its URI and its text.
+func (w *Watcher) keepLog(ctx context.Context, key string, pods []corev1.Pod, saved savedLog) (uri string, text []byte, err error) {
 	uri = "s3://" + w.c.StateName + "/" + key
-	saved, err := w.c.State.Get(ctx, key)
-	if !errors.Is(err, store.ErrNotFound) {
-		return uri, saved.Body, err
+	if !errors.Is(saved.err, store.ErrNotFound) {
+		return uri, saved.Body, saved.err
 	}
 	text, err = w.readLog(ctx, pods)
 	if err != nil {
@@ -47,6 +50,14 @@ func (w *Watcher) keepLog(ctx context.Context, job workload.Job, pods []corev1.P
 		return "", text, fmt.Errorf("save the log: %w", err)
 	}
 	return uri, text, nil
+}
+
+// savedLog is the log as the store has it: a source before this one may have
+// saved it, when the pods were still there.
+type savedLog struct {
+	store.Object
+
+	err error
 }
 
 // errNoLog means that no container of the workload has a log.
@@ -77,7 +88,7 @@ func (w *Watcher) readContainer(ctx context.Context, c container) ([]byte, error
 		return nil, err
 	}
 	defer body.Close()
-	return last(body, logBytes)
+	return last(body)
 }
 
 // container is one whose log may be read.
@@ -125,8 +136,8 @@ func rank(pod *corev1.Pod) int {
 }
 
 // last reads r to its end and returns the last bytes of it.
-func last(r io.Reader, limit int) ([]byte, error) {
-	const slack = 256 << 10
+func last(r io.Reader) ([]byte, error) {
+	const limit, slack = logBytes, 256 << 10
 	var kept []byte
 	chunk := make([]byte, 32<<10)
 	for {

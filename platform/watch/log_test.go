@@ -17,13 +17,13 @@ func TestLastKeepsTheEnd(t *testing.T) {
 	for i := range 200_000 {
 		fmt.Fprintf(&all, "line %d of a long log\n", i)
 	}
-	got, err := last(bytes.NewReader(all.Bytes()), logBytes)
+	got, err := last(bytes.NewReader(all.Bytes()))
 	require.NoError(t, err)
 	require.Equal(t, all.Bytes()[all.Len()-logBytes:], got)
-	got, err = last(strings.NewReader("short"), logBytes)
+	got, err = last(strings.NewReader("short"))
 	require.NoError(t, err)
 	require.Equal(t, "short", string(got))
-	_, err = last(io.MultiReader(strings.NewReader("x"), iotest.ErrReader(errors.New("cut"))), logBytes)
+	_, err = last(io.MultiReader(strings.NewReader("x"), iotest.ErrReader(errors.New("cut"))))
 	require.EqualError(t, err, "cut")
 }
 

@@ -131,7 +131,8 @@ func (w *Watcher) tell(ctx context.Context, r *record, end workload.End) error {
 	if err := w.c.Ended(ctx, end); err != nil {
 		return err
 	}
-	w.c.Logger.InfoContext(ctx, "workload ended", "workload", end.Workload, "kind", r.kind, "outcome", string(end.Outcome), "reason", end.Reason)
+	w.c.Logger.InfoContext(ctx, "workload ended", "workload", end.Workload, "kind", r.kind, "outcome", string(end.Outcome), "reason", end.Reason,
+		"told_after_ms", w.c.Clock().Sub(r.seen).Milliseconds())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.told[r.UID] = end

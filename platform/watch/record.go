@@ -24,14 +24,16 @@ type record struct {
 	workload bool
 	// deleted is when its deletion was asked for, zero if it was not.
 	deleted time.Time
+	// seen is when this version of the object came in.
+	seen time.Time
 	// ttl is how long the object wants to be kept after its end, 0 if it does
 	// not say.
 	ttl time.Duration
 }
 
 // newRecord keeps what matters of an object.
-func newRecord(kinds []kube.Kind, object *unstructured.Unstructured) *record {
-	r := &record{kind: object.GetKind(), ObjectMeta: metav1.ObjectMeta{
+func newRecord(kinds []kube.Kind, object *unstructured.Unstructured, now time.Time) *record {
+	r := &record{kind: object.GetKind(), seen: now, ObjectMeta: metav1.ObjectMeta{
 		Name: object.GetName(), Namespace: object.GetNamespace(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(),
 	}}
 	if at := object.GetDeletionTimestamp(); at != nil {

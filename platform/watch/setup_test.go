@@ -188,16 +188,13 @@ func failed(reason string) map[string]any {
 	return map[string]any{"type": "Failed", "status": "True", "reason": reason, "message": "jobset failed", "lastTransitionTime": "2026-11-23T06:01:00Z"}
 }
 
-// pod is a pod of a stage's workload with the statuses of its containers.
-func pod(t *testing.T, stage events.Stage, podName string, more map[string]string, statuses ...corev1.ContainerStatus) *unstructured.Unstructured {
+// pod is a pod of prepare's workload with the statuses of its containers.
+func pod(t *testing.T, statuses ...corev1.ContainerStatus) *unstructured.Unstructured {
 	t.Helper()
 	p := corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Name: podName, Namespace: namespace, UID: "pod-uid", Labels: labels(stage), CreationTimestamp: metav1.NewTime(began)},
+		ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: namespace, UID: "pod-uid", Labels: labels(events.Prepare), CreationTimestamp: metav1.NewTime(began)},
 		Status:     corev1.PodStatus{ContainerStatuses: statuses},
-	}
-	for k, v := range more {
-		p.Labels[k] = v
 	}
 	return plain(t, &p)
 }

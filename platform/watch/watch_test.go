@@ -22,7 +22,7 @@ import (
 )
 
 func TestAnEndIsToldWithItsLogOnce(t *testing.T) {
-	b := setup(t, trainJob(events.Prepare), pod(t, events.Prepare, "p", nil, terminated("node", 0, "Completed")))
+	b := setup(t, trainJob(events.Prepare), pod(t, terminated("node", 0, "Completed")))
 	b.logs["p/node"] = "one\ntwo\n"
 	w, _ := b.start(t)
 	ctx := t.Context()
@@ -78,7 +78,7 @@ func TestAnEndThatNobodyCanTellIsDropped(t *testing.T) {
 }
 
 func TestARestartTellsEndsAgainAndKeepsTheSavedLog(t *testing.T) {
-	b := setup(t, trainJob(events.Prepare, failed("")), pod(t, events.Prepare, "p", nil, terminated("node", 3, "Error")))
+	b := setup(t, trainJob(events.Prepare, failed("")), pod(t, terminated("node", 3, "Error")))
 	b.logs["p/node"] = "about to fail\n"
 	_, stop := b.start(t)
 	first := receive(t, b.ended)
@@ -159,7 +159,7 @@ func TestAPodThatCannotStartEndsItsWorkload(t *testing.T) {
 		watch.ContainerConfig: waits("node", "CreateContainerConfigError", `secret "x" not found`),
 	} {
 		t.Run(reason, func(t *testing.T) {
-			b := setup(t, trainJob(events.Prepare), pod(t, events.Prepare, "p", nil, status))
+			b := setup(t, trainJob(events.Prepare), pod(t, status))
 			b.config.StuckAfter = 50 * time.Millisecond
 			b.config.Clock = time.Now
 			b.start(t)
@@ -177,14 +177,15 @@ func TestAPodThatCannotStartEndsItsWorkload(t *testing.T) {
 
 // An autoscaler may bring the node that is missing.
 func TestAPodWithoutANodeIsWaitedForUntilTheDeadline(t *testing.T) {
-	p := pod(t, events.Prepare, "p", nil)
+	p := pod(t)
 	p.Object["status"] = map[string]any{"conditions": []any{map[string]any{
 		"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available",
 	}}}
 	b := setup(t, trainJob(events.Prepare), trainJob(events.Features, complete()), p)
 	b.config.StuckAfter, b.config.Workers = time.Nanosecond, 1
-	b.start(t)
+	w, _ := b.start(t)
 	require.Equal(t, events.Features, receive(t, b.ended).Stage)
+	requireTroubled(t, w)
 	// The pod goes first, as the deadline's doing.
 	require.NoError(t, b.client.Resource(podsOf).Namespace(namespace).Delete(t.Context(), "p", metav1.DeleteOptions{}))
 	_, err := b.client.Resource(trainJobs).Namespace(namespace).Update(t.Context(), trainJob(events.Prepare, failed("DeadlineExceeded")), metav1.UpdateOptions{})
@@ -196,16 +197,23 @@ func TestAPodWithoutANodeIsWaitedForUntilTheDeadline(t *testing.T) {
 }
 
 func TestAnEvictedPodMakesItsWorkloadLostEvenWhenItIsGone(t *testing.T) {
-	p := pod(t, events.Prepare, "p", nil, terminated("node", 137, "Error"))
+	p := pod(t, terminated("node", 137, "Error"))
 	require.NoError(t, setCondition(p.Object, "DisruptionTarget", "EvictionByEvictionAPI"))
 	b := setup(t, trainJob(events.Prepare), p)
-	b.start(t)
+	w, _ := b.start(t)
+	requireTroubled(t, w)
 	require.NoError(t, b.client.Resource(podsOf).Namespace(namespace).Delete(t.Context(), "p", metav1.DeleteOptions{}))
 	_, err := b.client.Resource(trainJobs).Namespace(namespace).Update(t.Context(), trainJob(events.Prepare, failed("")), metav1.UpdateOptions{})
 	require.NoError(t, err)
 	end := receive(t, b.ended)
 	require.Equal(t, workload.Lost, end.Outcome)
 	require.Equal(t, "EvictionByEvictionAPI", end.Reason)
+}
+
+// requireTroubled waits until the watcher has seen the pod.
+func requireTroubled(t *testing.T, w *watch.Watcher) {
+	t.Helper()
+	require.Eventually(t, func() bool { return w.Troubled(name(events.Prepare)) }, patience, time.Millisecond)
 }
 
 func setCondition(pod map[string]any, kind, reason string) error {
