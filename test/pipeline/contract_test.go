@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"refit.dev/functions/tune"
 	"refit.dev/stage"
 	"refit.dev/stage/stagetest"
+	"refit.dev/test/platformtest"
 )
 
 // contract is what functions and pipeline steps have in common. The tests of
@@ -34,7 +36,7 @@ type contract struct {
 
 func readContract(t *testing.T) contract {
 	t.Helper()
-	body, err := os.ReadFile("testdata/contract.json")
+	body, err := os.ReadFile(filepath.Join(platformtest.Root(), "test/pipeline/testdata/contract.json"))
 	require.NoError(t, err)
 	var c contract
 	require.NoError(t, json.Unmarshal(body, &c))

@@ -116,10 +116,10 @@ func (c *cluster) process(ctx context.Context, s step, env []string) *exec.Cmd {
 		path = append(path, filepath.Join(platformtest.Root(), "docker", folder))
 	}
 	command.Dir = c.folder
-	command.Env = append(env,
-		"PATH="+interpreter("")+":"+os.Getenv("PATH"), "HOME="+c.folder, "LANG=C.UTF-8",
-		"PYTHONPATH="+strings.Join(path, ":"), "PYTHONUNBUFFERED=1", "OMP_WAIT_POLICY=passive",
-	)
+	command.Env = append([]string{
+		"PATH=" + interpreter("") + ":" + os.Getenv("PATH"), "HOME=" + c.folder, "LANG=C.UTF-8",
+		"PYTHONPATH=" + strings.Join(path, ":"), "PYTHONUNBUFFERED=1", "OMP_WAIT_POLICY=passive",
+	}, env...)
 	return command
 }
 
