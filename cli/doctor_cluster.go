@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/nats-io/nats.go"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"refit.dev/platform/cluster"
 	"refit.dev/platform/host"
@@ -74,7 +75,7 @@ func (d *clusterDoctor) keys(ctx context.Context, kind, name string, keys []stri
 	lacking, err := d.cluster.LackingKeys(ctx, kind, name, keys...)
 	switch {
 	case err != nil:
-		return missing(title, err.Error(), "ask for the right to read it, or let somebody run doctor who has it")
+		return failing(title, err, how)
 	case len(lacking) == len(keys):
 		return missing(title, "not there, or empty", how)
 	case len(lacking) > 0:
@@ -88,7 +89,7 @@ func (d *clusterDoctor) keys(ctx context.Context, kind, name string, keys []stri
 func (d *clusterDoctor) services(ctx context.Context) []check {
 	c, err := d.cluster.Settings(ctx)
 	if err != nil {
-		return []check{missing("object store, NATS, MLflow, broker", err.Error(), "set up what is missing above, then look again")}
+		return []check{failing("object store, NATS, MLflow, broker", err, "set up what is missing above, then look again")}
 	}
 	return slices.Concat(d.store(ctx, c.S3), []check{d.mlflow(ctx, c.MLflow)}, d.journal(ctx, c))
 }
@@ -99,7 +100,7 @@ func (d *clusterDoctor) store(ctx context.Context, c host.S3) []check {
 	how := "see that " + c.Endpoint + " answers and that Secret refit-s3 has its keys"
 	endpoint, err := d.cluster.Address(ctx, c.Endpoint)
 	if err != nil {
-		return []check{missing("object store", err.Error(), how)}
+		return []check{failing("object store", err, how)}
 	}
 	inside := c.Endpoint
 	c.Endpoint = endpoint
@@ -123,7 +124,7 @@ func (d *clusterDoctor) mlflow(ctx context.Context, address string) check {
 	defer cancel()
 	near, err := d.cluster.Address(ctx, address)
 	if err != nil {
-		return missing(name, err.Error(), how)
+		return failing(name, err, how)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(near, "/")+"/health", http.NoBody)
 	if err != nil {
@@ -149,15 +150,23 @@ func (d *clusterDoctor) journal(ctx context.Context, c host.Connection) []check 
 	inside := c.NATS.URL
 	var err error
 	if c.NATS.URL, err = d.cluster.Address(ctx, c.NATS.URL); err != nil {
-		return []check{missing(name, err.Error(), how), unknown("broker")}
+		return []check{failing(name, err, how), unknown("broker")}
 	}
 	session, err := attach(ctx, c, nats.MaxReconnects(1), nats.IgnoreDiscoveredServers())
 	if err != nil {
-		return []check{missing(name, err.Error(), how), unknown("broker")}
+		return []check{missing(name, d.cluster.Trouble(err).Error(), how), unknown("broker")}
 	}
 	defer session.Close()
 	session.Broker = func(ctx context.Context) (string, error) { return reachBroker(ctx, d.cluster) }
 	return []check{ok(name, "at "+inside), d.app.roundTrip(ctx, session, "broker", "see that Broker refit, Trigger everything-to-journal and ksvc journal are ready, and the logs of the broker's pods")}
+}
+
+// failing is missing, unless the one who asks just may not know.
+func failing(name string, err error, how string) check {
+	if apierrors.IsForbidden(err) {
+		how = "let somebody run doctor who may"
+	}
+	return missing(name, err.Error(), how)
 }
 
 func unknown(name string) check {

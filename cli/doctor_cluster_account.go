@@ -46,7 +46,7 @@ func accounts() []account {
 		{"refit-function", workloads("create", "get"), join(nobody, workloads("list", "delete"), on("", "pods", "", "list"))},
 		{
 			"refit-source",
-			join(workloads("get", "list", "watch", "patch", "delete"), on("", "pods", "", "get", "list"), on("", "pods", "log", "get"), on("", "events", "", "list")),
+			join(workloads("get", "list", "watch", "patch", "delete"), on("", "pods", "", "get", "list", "watch"), on("", "pods", "log", "get"), on("", "events", "", "list")),
 			join(nobody, workloads("create")),
 		},
 		{"refit-journal", nil, join(nobody, workloads("create", "get"))},
@@ -58,29 +58,33 @@ func accounts() []account {
 func (d *clusterDoctor) permissions(ctx context.Context) []check {
 	var checks []check
 	for _, a := range accounts() {
-		checks = append(checks, d.account(ctx, a))
+		c, err := d.account(ctx, a)
+		if err != nil {
+			return []check{advice("permissions of the service accounts", err.Error(), "let somebody run doctor who may create SubjectAccessReviews")}
+		}
+		checks = append(checks, c)
 	}
 	return checks
 }
 
-func (d *clusterDoctor) account(ctx context.Context, a account) check {
+func (d *clusterDoctor) account(ctx context.Context, a account) (check, error) {
 	name := "permissions of " + a.name
 	lacks, err := d.filter(ctx, a.name, a.may, false)
 	if err != nil {
-		return advice(name, err.Error(), "let somebody run doctor who may create SubjectAccessReviews")
+		return check{}, err
 	}
 	extra, err := d.filter(ctx, a.name, a.not, true)
 	if err != nil {
-		return advice(name, err.Error(), "let somebody run doctor who may create SubjectAccessReviews")
+		return check{}, err
 	}
-	who := "system:serviceaccount:" + d.cluster.Namespace() + ":" + a.name
 	switch {
 	case len(lacks) > 0:
-		return missing(name, "may not "+strings.Join(lacks, ", "), install)
+		return missing(name, "may not "+strings.Join(lacks, ", "), install), nil
 	case len(extra) > 0:
-		return missing(name, "may "+strings.Join(extra, ", "), "take that from it: look at its RoleBindings and ClusterRoleBindings, kubectl auth can-i --list -n "+d.cluster.Namespace()+" --as "+who)
+		who := "system:serviceaccount:" + d.cluster.Namespace() + ":" + a.name
+		return missing(name, "may "+strings.Join(extra, ", "), "find the RoleBinding or ClusterRoleBinding that gives it that: kubectl auth can-i --list -n "+d.cluster.Namespace()+" --as "+who), nil
 	}
-	return ok(name, fmt.Sprintf("may what it needs (%d), may nothing else that was tried (%d)", len(a.may), len(a.not)))
+	return ok(name, fmt.Sprintf("may what it needs (%d), may nothing else that was tried (%d)", len(a.may), len(a.not))), nil
 }
 
 // filter keeps the permissions that an account has, or those that it has not.

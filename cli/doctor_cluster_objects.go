@@ -67,6 +67,8 @@ func parts() ([]part, error) {
 		{"functions and journal", "ksvc", schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "services"}, services},
 		{"Broker", "broker", schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "brokers"}, []string{"refit"}},
 		{"Triggers", "trigger", schema.GroupVersionResource{Group: "eventing.knative.dev", Version: "v1", Resource: "triggers"}, triggers},
+		{"TrainingRuntime", "trainingruntime", schema.GroupVersionResource{Group: "trainer.kubeflow.org", Version: "v1alpha1", Resource: "trainingruntimes"}, []string{"refit-workload"}},
+		{"SinkBinding", "sinkbinding", schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "sinkbindings"}, []string{"functions"}},
 		{"source", "containersource", schema.GroupVersionResource{Group: "sources.knative.dev", Version: "v1", Resource: "containersources"}, []string{"source"}},
 	}, nil
 }
@@ -103,7 +105,7 @@ func (d *clusterDoctor) ready(ctx context.Context) []check {
 func (d *clusterDoctor) part(ctx context.Context, p part) []check {
 	found, err := d.cluster.Readiness(ctx, p.resource)
 	if err != nil {
-		return []check{missing(p.name, err.Error(), install)}
+		return []check{failing(p.name, err, install)}
 	}
 	var checks []check
 	var absent []string
@@ -112,7 +114,7 @@ func (d *clusterDoctor) part(ctx context.Context, p part) []check {
 		switch {
 		case i < 0:
 			absent = append(absent, name)
-		case !found[i].Ready:
+		case !found[i].Ready && p.kind != "trainingruntime": // a recipe, which has no status
 			checks = append(checks, missing(p.kind+" "+name, found[i].Why, fmt.Sprintf("kubectl describe %s %s -n %s", p.kind, name, d.cluster.Namespace())))
 		}
 	}
@@ -120,7 +122,7 @@ func (d *clusterDoctor) part(ctx context.Context, p part) []check {
 		checks = append(checks, missing(p.name, "not there: "+strings.Join(absent, ", "), install))
 	}
 	if len(checks) == 0 {
-		checks = append(checks, ok(p.name, fmt.Sprintf("%d of %d ready", len(p.objects), len(p.objects))))
+		checks = append(checks, ok(p.name, fmt.Sprintf("%d of %d", len(p.objects), len(p.objects))))
 	}
 	return checks
 }

@@ -119,7 +119,7 @@ func (a *App) readLog(ctx context.Context, session *Session, l logLine) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() //nolint:errcheck // it is only read
+	defer log.Close()
 	return io.ReadAll(log)
 }
 

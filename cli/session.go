@@ -122,7 +122,7 @@ func dialCluster(ctx context.Context, c *cluster.Cluster) (*Session, error) {
 	}
 	s, err := attach(ctx, connection, nats.MaxReconnects(patientReconnects), nats.IgnoreDiscoveredServers())
 	if err != nil {
-		return nil, fmt.Errorf("%w: refit doctor --context %s says what is wrong", err, c.Context())
+		return nil, fmt.Errorf("%w: refit doctor --context %s says what is wrong", c.Trouble(err), c.Context())
 	}
 	closeNATS := s.Close
 	s.Close = func() {

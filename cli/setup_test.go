@@ -25,10 +25,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// testdata is absolute, since an object store changes the working folder.
+var testdata, _ = filepath.Abs("testdata")
+
 // golden compares what was printed with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
+	path := filepath.Join(testdata, name+".golden")
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
 	}

@@ -93,6 +93,10 @@ func (c *Cluster) Address(ctx context.Context, address string) (string, error) {
 	return c.forwarder.Address(ctx, address)
 }
 
+// Trouble adds to err, which a client of a forwarded port met, what the other
+// side told of it: the client sees no more than that its connection ended.
+func (c *Cluster) Trouble(err error) error { return c.forwarder.Trouble(err) }
+
 // Page is the address at which people see a page in their browser, and the
 // command that forwards a port of their machine for it: none if the page is
 // outside of the cluster.

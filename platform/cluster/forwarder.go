@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +44,7 @@ func (f *forwarder) Address(ctx context.Context, address string) (string, error)
 	case err != nil:
 		return "", fmt.Errorf("forward %s: %w", address, err)
 	case s != nil && s.Spec.Type == corev1.ServiceTypeExternalName:
-		u.Host = net.JoinHostPort(s.Spec.ExternalName, fmt.Sprint(t.port))
+		u.Host = net.JoinHostPort(s.Spec.ExternalName, strconv.Itoa(t.port))
 		return u.String(), nil
 	}
 	if u.Host, err = f.listen(ctx, t); err != nil {
@@ -82,6 +83,20 @@ func (f *forwarder) reach(ctx context.Context, t target) (httpstream.Connection,
 		return nil, 0, f.explain(err, "create", "pods/portforward", t.namespace)
 	}
 	return conn, port, nil
+}
+
+// Trouble is explained at Cluster.Trouble.
+func (f *forwarder) Trouble(err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.tunnels {
+		t.mu.Lock()
+		if t.trouble != nil {
+			err = fmt.Errorf("%w (%w)", err, t.trouble)
+		}
+		t.mu.Unlock()
+	}
+	return err
 }
 
 // Close ends every tunnel and returns when nothing is left of them.

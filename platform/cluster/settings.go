@@ -145,7 +145,7 @@ func (c *Cluster) Broker(ctx context.Context) (string, error) {
 	}
 	address, _, _ := unstructured.NestedString(b.Object, "status", "address", "url")
 	if address == "" {
-		return "", fmt.Errorf("Broker %s in namespace %s has no address yet: %s", brokerName, c.clients.Namespace, readinessOf(b).Why) //nolint:staticcheck // Broker is the name of a kind
+		return "", fmt.Errorf("Broker %s in namespace %s has no address yet: %s", brokerName, c.clients.Namespace, readinessOf(b).Why)
 	}
 	return address, nil
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,8 @@ type tunnel struct {
 	pod      httpstream.Connection
 	port     int
 	requests int
+	// trouble is why the last local connection came to nothing.
+	trouble error
 }
 
 func (t *tunnel) address() string { return t.listener.Addr().String() }
@@ -55,11 +58,17 @@ func (t *tunnel) serve(ctx context.Context) {
 			return
 		}
 		t.serving.Go(func() {
-			// A client sees that its connection ends, and why the next one fails.
-			_ = t.carry(ctx, conn)
+			// All that a client sees is that its connection ends.
+			t.note(t.carry(ctx, conn))
 			_ = conn.Close()
 		})
 	}
+}
+
+func (t *tunnel) note(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.trouble = err
 }
 
 // carry copies between a local connection and the pod's port. An account of a
@@ -88,9 +97,12 @@ func (t *tunnel) carry(ctx context.Context, local net.Conn) error {
 	exchange(ctx, local, data)
 	_ = data.Reset() // what is not sent would hold up the account of a failure
 	account, err := io.ReadAll(failures)
-	if err != nil || len(account) > 0 {
+	if err == nil && len(account) > 0 {
+		err = errors.New(string(account))
+	}
+	if err != nil {
 		t.drop(pod)
-		return fmt.Errorf("forward to the pod: %s%w", account, err)
+		return fmt.Errorf("forward to the pod: %w", err)
 	}
 	return nil
 }
