@@ -95,8 +95,10 @@ build_python() {
 
 # publish pushes an image, and those of several platforms under one name.
 publish() {
-  local name=$1 platform part list parts=()
+  local name=$1 platform part list parts=() plain=()
   list=$(full_name "$name")
+  # docker push speaks HTTP to a registry of this machine by itself, docker manifest must be told.
+  if [[ $registry =~ ^(localhost|127\.) ]]; then plain=(--insecure); fi
   for platform in "${platforms[@]}"; do
     part=$(image "$name" "$platform")
     parts+=("$part")
@@ -107,10 +109,15 @@ publish() {
 
   say "push $list"
   "$engine" manifest rm "$list" >/dev/null 2>&1 || true
-  "$engine" manifest create "$list" "${parts[@]}" >/dev/null
   case ${engine##*/} in
-    docker) "$engine" manifest push --purge "$list" >/dev/null ;;
-    *) "$engine" manifest push --all "$list" "docker://$list" >/dev/null ;;
+    docker)
+      "$engine" manifest create ${plain[@]+"${plain[@]}"} "$list" "${parts[@]}" >/dev/null
+      "$engine" manifest push ${plain[@]+"${plain[@]}"} --purge "$list" >/dev/null
+      ;;
+    *)
+      "$engine" manifest create "$list" "${parts[@]}" >/dev/null
+      "$engine" manifest push --all "$list" "docker://$list" >/dev/null
+      ;;
   esac
 }
 
