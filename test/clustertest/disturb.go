@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -29,14 +30,15 @@ func Await(t testing.TB, what string, done func() error) {
 // or gone.
 func (c *Cluster) Scale(t testing.TB, namespace, deployment string, replicas int32) {
 	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // a cleanup scales, too
 	deployments := c.Kube.AppsV1().Deployments(namespace)
-	scale, err := deployments.GetScale(t.Context(), deployment, metav1.GetOptions{})
+	scale, err := deployments.GetScale(ctx, deployment, metav1.GetOptions{})
 	require.NoError(t, err)
 	scale.Spec.Replicas = replicas
-	_, err = deployments.UpdateScale(t.Context(), deployment, scale, metav1.UpdateOptions{})
+	_, err = deployments.UpdateScale(ctx, deployment, scale, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	Await(t, fmt.Sprintf("%d pods of %s", replicas, deployment), func() error {
-		now, err := deployments.Get(t.Context(), deployment, metav1.GetOptions{})
+		now, err := deployments.Get(ctx, deployment, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
@@ -62,7 +64,7 @@ func (c *Cluster) gone(t testing.TB, namespace, selector string) error {
 // Pods are the pods that a selector finds.
 func (c *Cluster) Pods(t testing.TB, namespace, selector string) []corev1.Pod {
 	t.Helper()
-	list, err := c.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+	list, err := c.Kube.CoreV1().Pods(namespace).List(context.WithoutCancel(t.Context()), metav1.ListOptions{LabelSelector: selector})
 	require.NoError(t, err)
 	return list.Items
 }

@@ -44,8 +44,14 @@ func (p *Platform) Request(t testing.TB, data any) string {
 	e.SetSource("kn-event/1.0")
 	e.SetID(uuid.NewString())
 	require.NoError(t, e.SetData(event.ApplicationJSON, data))
-	require.NoError(t, p.emitter.Emit(t.Context(), e))
+	p.Emit(t, e)
 	return e.ID()
+}
+
+// Emit sends an event to the broker.
+func (p *Platform) Emit(t testing.TB, e event.Event) {
+	t.Helper()
+	require.NoError(t, p.emitter.Emit(t.Context(), e))
 }
 
 // Started is the run that the event with that id started.
