@@ -125,7 +125,7 @@ func (c *cluster) process(ctx context.Context, s step, env []string) *exec.Cmd {
 
 // container is a step in its image, which sees the platform on this machine.
 func (c *cluster) container(ctx context.Context, engine string, s step, env []string) *exec.Cmd {
-	args := []string{"run", "--rm", "--network", "host", "--entrypoint", s.command[0]}
+	args := []string{"container", "run", "--rm", "--network", "host", "--entrypoint", s.command[0]}
 	for _, folder := range outputFolders(s) {
 		args = append(args, "--volume", folder+":"+folder)
 	}
