@@ -70,7 +70,7 @@ func TestEveryObjectHasItsNamespace(t *testing.T) {
 	dev := render(t, "dev")
 	require.NotNil(t, dev.find("", "Service", "mlflow", "mlflow-service"))
 	require.NotNil(t, dev.find("", "Namespace", "", "mlflow"))
-	require.NotNil(t, dev.find("", "Namespace", "", "kubeflow"))
+	require.Nil(t, dev.find("", "Namespace", "", "kubeflow"), "deleting it would delete what is not refit's")
 	require.Empty(t, render(t, "production").of("", "Namespace"), "deleting it would delete what is not refit's")
 }
 
