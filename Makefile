@@ -7,7 +7,7 @@ PYTHON   := .venv/bin/python
 PACKAGES := docker/contract docker/data-prep docker/ray-train docker/mlflow-ops
 DATA     := datasets/processed/emails/all_emails.parquet
 
-.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e lint bench dataset lock clean
+.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e test-images test-cluster lint bench dataset lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/' | expand -t 16
@@ -37,6 +37,12 @@ test-python: setup ## Run the Python tests
 
 test-e2e: setup ## Run 600 real mails through the whole platform
 	go test -timeout 15m -count=1 -v ./test/e2e/...
+
+test-images: setup ## Try the images that make build-images built, and the compiled pipeline in them
+	go test -timeout 20m -count=1 -v ./test/images/... ./test/pipeline/...
+
+test-cluster: setup ## Prove refit on the cluster of KUBECONFIG, which has the operators and the images
+	go test -timeout 40m -count=1 -parallel 6 -v ./test/cluster/...
 
 lint: setup ## Check style and types, Go and Python
 	scripts/lint.sh

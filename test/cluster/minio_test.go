@@ -23,10 +23,6 @@ import (
 	"refit.dev/test/clustertest"
 )
 
-// minioModule is the MinIO of the test. It is under the AGPL: a process beside
-// the test, no part of what is built here.
-const minioModule = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
-
 // TestMinIOsNotificationsReachTheBroker has a real MinIO, which is not the
 // install's store, announce objects of a bucket called landing. refit's verdict
 // on each is that it is gone, under the key as it was written.
@@ -39,7 +35,7 @@ func TestMinIOsNotificationsReachTheBroker(t *testing.T) {
 		"plain.parquet", "with a space.parquet", "a+b.parquet", "100%.parquet", "%20.parquet", "größe/日本語 🚀.parquet", "a&b=c?d#e.parquet", "'quoted' \"twice\".parquet",
 	} {
 		key := folder + "/" + name
-		_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: ptr("landing"), Key: &key, Body: strings.NewReader("mail")})
+		_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: new("landing"), Key: &key, Body: strings.NewReader("mail")})
 		require.NoError(t, err, key)
 		announced := p.Until(t, journal.Filter{}, func(e event.Event) bool { return events.IsObjectCreated(e.Type()) && e.Subject() == key })
 		require.Equal(t, "minio:s3..landing", announced.Source())
@@ -48,8 +44,6 @@ func TestMinIOsNotificationsReachTheBroker(t *testing.T) {
 		require.Equal(t, "s3://landing/"+key, dataOf[events.Landing](t, verdict).URI)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // startMinIO runs MinIO with a bucket landing that posts its notifications to
 // url, until the test ends.
@@ -78,13 +72,13 @@ func startMinIO(t *testing.T, url, token string) *s3.Client {
 	})
 	client := store.S3Config{Endpoint: "http://" + address, Region: "us-east-1", AccessKey: "tester", SecretKey: token}.Client()
 	clustertest.Await(t, "MinIO", func() error {
-		_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: ptr("landing")})
+		_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: new("landing")})
 		return err
 	})
 	_, err = client.PutBucketNotificationConfiguration(t.Context(), &s3.PutBucketNotificationConfigurationInput{
-		Bucket: ptr("landing"), NotificationConfiguration: &types.NotificationConfiguration{
+		Bucket: new("landing"), NotificationConfiguration: &types.NotificationConfiguration{
 			QueueConfigurations: []types.QueueConfiguration{{
-				QueueArn: ptr("arn:minio:sqs::REFIT:webhook"), Events: []types.Event{types.EventS3ObjectCreated},
+				QueueArn: new("arn:minio:sqs::REFIT:webhook"), Events: []types.Event{types.EventS3ObjectCreated},
 			}},
 		},
 	})
@@ -92,20 +86,12 @@ func startMinIO(t *testing.T, url, token string) *s3.Client {
 	return client
 }
 
-// minio builds MinIO into the user's cache, once a version.
+// minio is the path of MinIO's binary.
 func minio(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	command := exec.CommandContext(t.Context(), "./minio")
+	command.Stderr = os.Stderr
+	path, err := command.Output()
 	require.NoError(t, err)
-	dir := filepath.Join(cache, "refit-test", strings.ReplaceAll(filepath.Base(minioModule), "@", "-"))
-	binary := filepath.Join(dir, "minio")
-	if _, err := os.Stat(binary); err == nil {
-		return binary
-	}
-	build := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "-ldflags", "-s -w", minioModule)
-	build.Dir = t.TempDir() // outside of this repository's modules
-	build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
-	return binary
+	return strings.TrimSpace(string(path))
 }

@@ -99,6 +99,7 @@ func TestAnAccountMayDoWhatItNeedsAndNoMore(t *testing.T) {
 	i := quick.on(t)
 	for name, allowed := range may {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var did []string
 			for act, try := range acts {
 				err := try(t.Context(), as(t, i, name))
