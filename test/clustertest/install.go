@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -141,7 +142,7 @@ func (c *Cluster) waitFor(ctx context.Context, namespace string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("namespace %s: not ready: %s (%v): %w", namespace, strings.Join(waiting, "; "), err, ctx.Err())
+			return fmt.Errorf("namespace %s: not ready: %s: %w", namespace, strings.Join(waiting, "; "), errors.Join(err, ctx.Err()))
 		case <-ticker.C:
 		}
 	}
