@@ -72,8 +72,8 @@ def test_the_model_says_what_it_takes(local: Path, logged: model.Logged) -> None
 
 
 def test_the_lock_file_has_what_the_model_needs() -> None:
-    """What the served model requires is what the image installs, version for version."""
-    lock = Path(__file__).parents[1] / "requirements.txt"
+    """What the served model requires is what the images install, version for version."""
+    lock = Path(__file__).parents[2] / "python" / "requirements.txt"
     locked = {line.split()[0] for line in lock.read_text().splitlines() if "==" in line}
     assert set(model.requirements()) <= locked
 
