@@ -7,7 +7,7 @@ PYTHON   := .venv/bin/python
 PACKAGES := docker/contract docker/data-prep docker/ray-train docker/mlflow-ops
 DATA     := datasets/processed/emails/all_emails.parquet
 
-.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e test-images test-cluster lint bench dataset lock clean
+.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e test-images test-cluster lint bench bench-cluster dataset lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/' | expand -t 16
@@ -48,7 +48,10 @@ lint: setup ## Check style and types, Go and Python
 	scripts/lint.sh
 
 bench: setup ## Measure; results belong into docs/benchmarks.md
-	go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench/...
+	go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench
+
+bench-cluster: setup ## Measure on the cluster of KUBECONFIG; results belong into docs/benchmarks.md
+	go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench/cluster
 
 dataset: setup ## Make the default data again from its origin (needs npm)
 	$(PYTHON) datasets/make.py
