@@ -180,6 +180,8 @@ func started(b *testing.B, binary string) float64 {
 		_ = command.Process.Kill()
 		_ = command.Wait() // by the signal
 	}()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
 	for {
 		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/health/readiness", port))
 		if err == nil {
@@ -189,7 +191,7 @@ func started(b *testing.B, binary string) float64 {
 			}
 		}
 		require.Less(b, time.Since(began), time.Minute)
-		time.Sleep(time.Millisecond)
+		<-ticker.C
 	}
 }
 
