@@ -54,7 +54,7 @@ func conforms(t *testing.T, kind kube.Kind, name string) {
 	require.NoError(t, err)
 	l := launching{kind: kind, template: string(template), namespace: newNamespace(t, name)}
 	l.runtime(t)
-	workloadtest.Run(t, func(t *testing.T) workloadtest.Harness {
+	workloadtest.RunObjects(t, func(t *testing.T) workloadtest.Harness {
 		t.Parallel()
 		return l.harness(t)
 	})

@@ -42,7 +42,7 @@ func TestLauncherOfTrainJobs(t *testing.T) { conforms(t, trainjob.Kind{}, trainT
 // conforms runs the suite against a cluster in memory. Its workloads do what
 // their images are called.
 func conforms(t *testing.T, kind kube.Kind, template string, statusOf func(string) map[string]any) {
-	workloadtest.Run(t, func(t *testing.T) workloadtest.Harness {
+	workloadtest.RunObjects(t, func(t *testing.T) workloadtest.Harness {
 		s, ends := newServer(t), make(chan workload.End, 64)
 		s.Controller = func(object *unstructured.Unstructured) { control(object, statusOf) }
 		s.Watch = announce(s, ends, statusOf)

@@ -35,8 +35,8 @@ type Harness struct {
 	// Starts is how often the workload of that name was started.
 	Starts func(name string) int
 	// Vanish deletes the named workload behind the launcher's back, and Suspend
-	// holds it as a queue does, once it is known to whoever announces ends. They
-	// are nil where a workload is no object that others reach.
+	// holds it as a queue does, once it is known to whoever announces ends. Only
+	// RunObjects asks for them.
 	Vanish, Suspend func(ctx context.Context, name string) error
 	// Deadline is how far off a deadline must lie to be met by a workload that
 	// hangs; Patience is how long a test waits for an end. 0 means 200
@@ -44,9 +44,9 @@ type Harness struct {
 	Deadline, Patience time.Duration
 }
 
-// Run runs the suite. Each test has a harness of its own.
+// Run runs the suite of every launcher. Each test has a harness of its own.
 func Run(t *testing.T, setup func(*testing.T) Harness) {
-	for name, test := range map[string]func(*bench){
+	each(t, setup, map[string]func(*bench){
 		"a workload that succeeds":                      succeeds,
 		"a workload that fails":                         fails,
 		"launching a running name again":                relaunchRunning,
@@ -59,9 +59,21 @@ func Run(t *testing.T, setup func(*testing.T) Harness) {
 		"cancelling what was never launched":            cancelUnknown,
 		"a workload that outlasts its deadline":         deadline,
 		"a workload that ends long before its deadline": farDeadline,
-		"a workload that somebody deletes":              vanished,
-		"a workload that a queue holds":                 suspended,
-	} {
+	})
+}
+
+// RunObjects runs the suite of every launcher and what launchers of objects do
+// besides, which others can delete and hold.
+func RunObjects(t *testing.T, setup func(*testing.T) Harness) {
+	Run(t, setup)
+	each(t, setup, map[string]func(*bench){
+		"a workload that somebody deletes": vanished,
+		"a workload that a queue holds":    suspended,
+	})
+}
+
+func each(t *testing.T, setup func(*testing.T) Harness, tests map[string]func(*bench)) {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(newBench(t, setup(t))) })
 	}
 }
@@ -223,9 +235,6 @@ func farDeadline(b *bench) {
 }
 
 func vanished(b *bench) {
-	if b.Vanish == nil {
-		b.t.Skip("a workload of this launcher is no object that others reach")
-	}
 	job := b.job(Hangs)
 	b.launch(job)
 	require.NoError(b.t, b.Vanish(b.ctx, job.Name()))
@@ -233,9 +242,6 @@ func vanished(b *bench) {
 }
 
 func suspended(b *bench) {
-	if b.Suspend == nil {
-		b.t.Skip("a workload of this launcher is no object that others reach")
-	}
 	job := b.job(Hangs)
 	b.launch(job)
 	require.NoError(b.t, b.Suspend(b.ctx, job.Name()))
