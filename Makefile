@@ -7,7 +7,7 @@ PYTHON   := .venv/bin/python
 PACKAGES := docker/contract docker/data-prep docker/ray-train docker/mlflow-ops
 DATA     := datasets/processed/emails/all_emails.parquet
 
-.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e test-images test-cluster lint bench bench-cluster dataset lock clean
+.PHONY: help setup run-pipeline compile-pipeline build-images up test test-go test-python test-e2e test-images test-cluster lint fuzz bench bench-cluster dataset lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/' | expand -t 16
@@ -47,11 +47,19 @@ test-cluster: setup ## Prove refit on the cluster of KUBECONFIG, which has the o
 lint: setup ## Check style and types, Go and Python
 	scripts/lint.sh
 
-bench: setup ## Measure; results belong into docs/benchmarks.md
-	go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench
+fuzz: setup ## Fuzz what reads input from outside, each Go target for FUZZTIME, Python with FUZZEXAMPLES
+	FUZZTIME="$(FUZZTIME)" FUZZEXAMPLES="$(FUZZEXAMPLES)" scripts/fuzz.sh
+
+bench: setup ## Measure on this machine, an hour when it is quiet; the table belongs into docs/benchmarks.md
+	@mkdir -p build && rm -f build/bench.jsonl
+	REFIT_BENCH_TABLE=$(CURDIR)/build/bench.jsonl go test -p 1 -timeout 120m -count=1 -run '^$$' -bench . -benchtime 1x \
+		$$(go list ./test/bench/... | grep -v /cluster$$); \
+		status=$$?; go run ./test/bench/show <build/bench.jsonl; exit $$status
 
 bench-cluster: setup ## Measure on the cluster of KUBECONFIG; results belong into docs/benchmarks.md
-	go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench/cluster
+	@mkdir -p build && rm -f build/bench-cluster.jsonl
+	REFIT_BENCH_TABLE=$(CURDIR)/build/bench-cluster.jsonl go test -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./test/bench/cluster; \
+		status=$$?; go run ./test/bench/show <build/bench-cluster.jsonl; exit $$status
 
 dataset: setup ## Make the default data again from its origin (needs npm)
 	$(PYTHON) datasets/make.py

@@ -123,6 +123,8 @@ func TestUsage(t *testing.T) {
 		"following what starts no run":  {"send --type other --follow", "dev.refit.run.requested"},
 		"an event without a source":     {"send --source= --to http://127.0.0.1:1", "source"},
 		"a function of no stage":        {"up --functions-url bogus=http://x", "prepare features train tune register"},
+		"a port that is none":           {"up --port-nats 65536", "--port-nats 65536: accepted is a port from 1 to 65535, or 0 for a free one"},
+		"a deadline in the past":        {"up --deadline -5m", "--deadline -5m0s: accepted is a time above 0"},
 		"part of an id that is several": {"run show r-2026", runB},
 	}
 	list := append(wholeRun(t), runStarted(t, runB, uploadCause, nil))

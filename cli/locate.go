@@ -67,11 +67,12 @@ func (c *byUpload) began(run events.Run) bool {
 func (c *byUpload) answers(causation string) bool { return c.ids[causation] }
 
 func (c *byUpload) learn(e event.Event) {
-	if !events.IsObjectCreated(e.Type()) || e.Subject() != c.object.Key {
+	if !events.IsObjectCreated(e.Type()) {
 		return
 	}
-	record, _, err := events.ParseRecord(e.Data())
-	if err == nil && strings.Trim(record.S3.Object.ETag, `"`) == c.object.ETag {
+	// Not by the subject, in which some letters are escaped.
+	record, key, err := events.ParseRecord(e.Data())
+	if err == nil && key == c.object.Key && strings.Trim(record.S3.Object.ETag, `"`) == c.object.ETag {
 		c.ids[e.ID()] = true
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -73,8 +74,32 @@ func (p *platformFlags) resolve(dir string, log *slog.Logger) (host.Config, erro
 			return c, usagef("--functions-url %s=%s: there is no stage %q: accepted are %v", stage, url, stage, events.Stages())
 		}
 	}
+	if err := checkLimits(c); err != nil {
+		return c, err
+	}
 	c.Functions = p.functions
 	return c.WithDefaults()
+}
+
+// checkLimits refuses numbers that are none, before anything is started.
+func checkLimits(c host.Config) error {
+	for _, p := range []struct {
+		flag  string
+		value int
+	}{
+		{"port-broker", c.Ports.Broker}, {"port-s3", c.Ports.S3}, {"port-nats", c.Ports.NATS}, {"port-mlflow", c.Ports.MLflow},
+		{"port-ray-dashboard", c.Ports.RayDashboard}, {"port-ray-gcs", c.Ports.RayGCS},
+	} {
+		if p.value < 0 || p.value > 65535 {
+			return usagef("--%s %d: accepted is a port from 1 to 65535, or 0 for a free one", p.flag, p.value)
+		}
+	}
+	for flag, d := range map[string]time.Duration{"deadline": c.Deadline, "sweep": c.Sweep} {
+		if d < 0 {
+			return usagef("--%s %s: accepted is a time above 0, such as 30m", flag, d)
+		}
+	}
+	return nil
 }
 
 func envName(flag string) string {

@@ -106,14 +106,28 @@ func openUpload(name, key string) (*os.File, string, error) {
 	if !strings.HasSuffix(strings.ToLower(key), ".parquet") {
 		return nil, "", usagef("%s does not end in .parquet, so it would start no run: accepted are parquet files", key)
 	}
-	file, err := os.Open(name)
+	if _, err := events.Defaults().With(map[string]any{"entity_data_path": key}); err != nil {
+		return nil, "", usagef("--key: %w", err)
+	}
+	file, err := openFile(name)
 	if errors.Is(err, fs.ErrNotExist) && filepath.ToSlash(name) == defaultData() {
 		return nil, "", fmt.Errorf("%w: run in the folder of the project, or make it with make dataset", err)
 	}
-	if err != nil {
-		return nil, "", fmt.Errorf("open the upload: %w", err)
+	return file, key, err
+}
+
+// openFile opens one file that can be read.
+func openFile(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err == nil && info.IsDir() {
+		return nil, usagef("%s is a folder: accepted is one parquet file", name)
 	}
-	return file, key, nil
+	file, err := os.Open(name)
+	var refused *fs.PathError
+	if errors.As(err, &refused) {
+		return nil, fmt.Errorf("the upload %s cannot be opened: %w: name a parquet file that can be read", name, refused.Err)
+	}
+	return file, err
 }
 
 // reach connects to the running platform, or starts one if that is wanted.

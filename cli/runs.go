@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/spf13/cobra"
 
+	"refit.dev/events"
 	"refit.dev/platform/journal"
 )
 
@@ -46,10 +49,12 @@ func (a *App) runs(ctx context.Context, o *runsOptions) error {
 		return err
 	}
 	defer session.Close()
-	views, err := allRuns(ctx, session)
+	list, err := session.Journal.Events(ctx, journal.Filter{})
 	if err != nil {
 		return err
 	}
+	a.remarkRefused(list)
+	views := journal.Fold(list)
 	views = slices.DeleteFunc(views, func(v journal.RunView) bool { return o.state != "" && string(v.State) != o.state })
 	if o.limit > 0 {
 		views = views[:min(o.limit, len(views))]
@@ -63,6 +68,30 @@ func (a *App) runs(ctx context.Context, o *runsOptions) error {
 		a.runsTable(views)
 	}
 	return nil
+}
+
+// shownRefused is how many refusals are told, the latest.
+const shownRefused = 3
+
+// remarkRefused tells which uploads and requests became no run: they are in no
+// list of runs.
+func (a *App) remarkRefused(list []event.Event) {
+	var refused []string
+	for _, e := range list {
+		v, ok := verdictOf(e)
+		if !ok || e.Type() != string(events.LandingRefused) && v.landing.Reason != "NotParquet" {
+			continue
+		}
+		what := cmp.Or(v.landing.URI, "request "+v.causation)
+		refused = append(refused, fmt.Sprintf("%s  %s: %s: %s", a.moment(e.Time()), what, v.landing.Reason, v.landing.Message))
+	}
+	if len(refused) == 0 {
+		return
+	}
+	a.remarkf("%d uploads and requests became no run, the latest of them:", len(refused))
+	for _, line := range refused[max(0, len(refused)-shownRefused):] {
+		a.remarkf("  %s", line)
+	}
 }
 
 func allRuns(ctx context.Context, session *Session) ([]journal.RunView, error) {

@@ -58,6 +58,7 @@ func (a *App) send(ctx context.Context, o *sendOptions) error {
 	if err != nil {
 		return err
 	}
+	a.remarkUnknown(e)
 	if o.to != "" && !o.follow {
 		return a.sendTo(ctx, o.to, e)
 	}
@@ -78,6 +79,13 @@ func (a *App) send(ctx context.Context, o *sendOptions) error {
 		return err
 	}
 	return a.followCause(ctx, session, causedBy(e), e.Time())
+}
+
+// remarkUnknown says that nothing will come of an event, if that is so.
+func (a *App) remarkUnknown(e event.Event) {
+	if _, declared := events.Declared(events.Type(e.Type())); !declared && !events.IsObjectCreated(e.Type()) {
+		a.remarkf("type %q is none that refit knows: the journal keeps the event and nothing comes of it; %s asks for a run", e.Type(), events.RunRequested)
+	}
 }
 
 // newEvent makes an event just as kn event send does: no subject, no

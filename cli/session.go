@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -209,10 +210,20 @@ func uploader(client *s3.Client, bucket string) func(context.Context, string, *o
 		}
 		_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, Metadata: metadata})
 		if err != nil {
-			return fmt.Errorf("upload %s to s3://%s/%s: %w", file.Name(), bucket, key, err)
+			return fmt.Errorf("upload %s to s3://%s/%s: %w", file.Name(), bucket, key, answered(err))
 		}
 		return nil
 	}
+}
+
+// answered is what the store said, where it is at fault with the request: the
+// SDK puts ids before it that tell a person nothing.
+func answered(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorMessage() != "" {
+		return fmt.Errorf("%s: %s", api.ErrorCode(), api.ErrorMessage())
+	}
+	return err
 }
 
 func remover(client *s3.Client, bucket string) func(context.Context, string) error {

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+
+	"refit.dev/platform/host"
 )
 
 type upOptions struct {
@@ -48,6 +50,7 @@ func (a *App) up(ctx context.Context, o *upOptions) error {
 		return err
 	}
 	a.remarkf("starting the platform on %s", a.dir)
+	host.LimitMemory()
 	running, err := a.Start(ctx, config)
 	if err != nil {
 		return err

@@ -219,6 +219,14 @@ func requireEnv(t *testing.T, r rendering, p pod, c corev1.Container) {
 	}
 }
 
+func TestEveryObjectSaysWhatItIsPartOf(t *testing.T) {
+	everyOverlay(t, func(t *testing.T, r rendering) {
+		for _, o := range r {
+			require.Equal(t, "refit", o.GetLabels()["app.kubernetes.io/part-of"], "%s %s", o.GetKind(), o.GetName())
+		}
+	})
+}
+
 func TestNoSecretIsWritten(t *testing.T) {
 	everyOverlay(t, func(t *testing.T, r rendering) { require.Empty(t, r.of("", "Secret")) })
 }

@@ -1,7 +1,9 @@
 package events
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"time"
 )
@@ -42,19 +44,27 @@ type Request struct {
 	Parameters map[string]any
 }
 
-// UnmarshalJSON reads parameters from the top level of the object.
+// UnmarshalJSON reads parameters from the top level of the object. The error
+// names what was found and what is accepted.
 func (r *Request) UnmarshalJSON(b []byte) error {
+	var fields map[string]any
+	if err := json.Unmarshal(b, &fields); err != nil || fields == nil {
+		return fmt.Errorf("the data is %s: accepted is an object of parameters such as {\"f1_threshold\": 0.9}", cmp.Or(cut(b), "missing"))
+	}
+	*r = Request{Parameters: fields}
+	replay, found := fields["replay"]
+	if !found || replay == nil {
+		delete(fields, "replay")
+		return nil
+	}
+	delete(fields, "replay")
 	var named struct {
 		Replay *Replay `json:"replay"`
 	}
 	if err := json.Unmarshal(b, &named); err != nil {
-		return err
+		return fmt.Errorf("replay=%s: accepted is an object such as {\"run\": \"r-20261123-060000-0a1b2c3d\", \"from\": \"register\"}", quoted(replay))
 	}
 	r.Replay = named.Replay
-	if err := json.Unmarshal(b, &r.Parameters); err != nil {
-		return err
-	}
-	delete(r.Parameters, "replay")
 	return nil
 }
 

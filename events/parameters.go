@@ -126,25 +126,47 @@ type Problem struct {
 // accepted in its place.
 type ParameterError struct{ Problems []Problem }
 
-// Error lists the problems.
+// The most that an error tells: whoever made the request gets it in an event,
+// which must not be larger than events may be.
+const (
+	toldProblems = 10
+	toldBytes    = 200
+)
+
+// Error lists the problems: the first ten of them, of long values the beginning.
 func (e *ParameterError) Error() string {
 	var parts []string
-	for _, p := range e.Problems {
-		if p.Accepts == "" {
-			parts = append(parts, fmt.Sprintf("unknown parameter %q: accepted are %s", p.Name, strings.Join(parameterNames(), ", ")))
-			continue
-		}
-		parts = append(parts, fmt.Sprintf("parameter %s=%s: accepted is %s", p.Name, quoted(p.Value), p.Accepts))
+	for _, p := range e.Problems[:min(toldProblems, len(e.Problems))] {
+		parts = append(parts, p.text())
+	}
+	if more := len(e.Problems) - toldProblems; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, "; ")
 }
 
+func (p Problem) text() string {
+	if p.Accepts == "" {
+		return fmt.Sprintf("unknown parameter %s: accepted are %s", quoted(p.Name), strings.Join(parameterNames(), ", "))
+	}
+	return fmt.Sprintf("parameter %s=%s: accepted is %s", p.Name, quoted(p.Value), p.Accepts)
+}
+
+// quoted is value as JSON, cut where it is long.
 func quoted(value any) string {
 	b, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Sprint(value)
+		b = fmt.Append(nil, value)
 	}
-	return string(b)
+	return cut(b)
+}
+
+// cut is the beginning of b, all of it where it is short.
+func cut(b []byte) string {
+	if len(b) <= toldBytes {
+		return string(b)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(b[:toldBytes]), ""), len(b))
 }
 
 func parameterNames() []string {

@@ -2,11 +2,13 @@ package events_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -118,6 +120,23 @@ func TestParametersRefuseTheRest(t *testing.T) {
 	}
 }
 
+func TestARefusalFitsIntoAnEventWhateverWasAsked(t *testing.T) {
+	values := map[string]any{"model_name": strings.Repeat("ü", 400_000), strings.Repeat("n", 400_000): 1}
+	for i := range 20_000 {
+		values[fmt.Sprint("unknown_", i)] = i
+	}
+	_, err := events.Defaults().With(values)
+	require.ErrorContains(t, err, `parameter model_name="üü`)
+	require.ErrorContains(t, err, `ü… (800002 bytes): accepted is 1 to 128 letters`)
+	require.ErrorContains(t, err, `n… (400002 bytes): accepted are entity_data_path`)
+	require.ErrorContains(t, err, "; and 19992 more")
+	require.Less(t, len(err.Error()), 10_000)
+	require.True(t, utf8.ValidString(err.Error()))
+	var refused *events.ParameterError
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Problems, 20_002, "whoever reads the error in Go has all of them")
+}
+
 func TestEveryParameterIsInTheSpecSchemaAndTheOtherWayRound(t *testing.T) {
 	body, err := os.ReadFile("schemas/spec.json")
 	require.NoError(t, err)
@@ -171,6 +190,22 @@ func TestARequestKeepsReplayApartFromItsParameters(t *testing.T) {
 	again, err := json.Marshal(request)
 	require.NoError(t, err)
 	require.JSONEq(t, string(data), string(again))
-	require.Error(t, json.Unmarshal([]byte(`{"replay":1}`), &request))
-	require.Error(t, json.Unmarshal([]byte(`[]`), &request))
+}
+
+func TestDataThatIsNoRequestIsNamedWithWhatIs(t *testing.T) {
+	for data, want := range map[string]string{
+		`[1]`:                                 `the data is [1]: accepted is an object of parameters such as {"f1_threshold": 0.9}`,
+		`"x"`:                                 `the data is "x": accepted is`,
+		``:                                    `the data is missing: accepted is`,
+		`buy`:                                 `the data is buy: accepted is`,
+		`null`:                                `the data is null: accepted is`,
+		`{"replay":1}`:                        `replay=1: accepted is an object such as {"run": "r-20261123-060000-0a1b2c3d", "from": "register"}`,
+		`{"replay":{"run":[]}}`:               `replay={"run":[]}: accepted is`,
+		`"` + strings.Repeat("x", 9999) + `"`: `x… (10001 bytes): accepted is`,
+	} {
+		var request events.Request
+		err := request.UnmarshalJSON([]byte(data))
+		require.ErrorContains(t, err, want)
+		require.Less(t, len(err.Error()), 1000)
+	}
 }

@@ -81,8 +81,8 @@ func fromMetadata(metadata map[string]string) map[string]any {
 // admitRequest gives an injected request its verdict.
 func (f *Function) admitRequest(ctx context.Context, e event.Event) error {
 	var request events.Request
-	if err := json.Unmarshal(e.Data(), &request); err != nil {
-		return f.refuse(ctx, e, "", Failf("BadEvent", "the data of %s is not a JSON object of parameters: %v", e.Type(), err))
+	if err := request.UnmarshalJSON(e.Data()); err != nil {
+		return f.refuse(ctx, e, "", Failf("BadEvent", "event %s: %v", e.Type(), err))
 	}
 	if request.Replay != nil {
 		return f.admitReplay(ctx, e, request)
@@ -159,8 +159,17 @@ func (f *Function) refuse(ctx context.Context, e event.Event, uri string, why er
 		landing.Reason, landing.Message = failure.Reason, failure.Message
 	} else {
 		landing.Accepted = events.Definitions()
+		landing.Message += "; " + again(uri)
 	}
 	return f.verdict(ctx, e, events.LandingRefused, landing)
+}
+
+// again says what to do about a refused parameter of an object, or of a request.
+func again(uri string) string {
+	if uri == "" {
+		return "send the request again with what is accepted"
+	}
+	return "upload the object again, its key and metadata as accepted"
 }
 
 // refuseObject refuses a version of an object for good: the refusal is kept, so

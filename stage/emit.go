@@ -35,8 +35,13 @@ func NewBroker(url string) (*Broker, error) {
 	if u, err := neturl.Parse(url); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("broker %q: accepted is a URL such as http://broker-ingress.example/default/refit", url)
 	}
+	// The default keeps two connections to a host: a function that has more
+	// events in hand would open one for almost every event that it sends.
+	carrier := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nobody replaces it
+	carrier.MaxIdleConnsPerHost = carrier.MaxIdleConns
 	client, err := cloudevents.NewClientHTTP(
 		cehttp.WithTarget(url),
+		cehttp.WithRoundTripper(carrier),
 		cehttp.WithIsRetriableFunc(isRetriable),
 	)
 	if err != nil {

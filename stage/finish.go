@@ -39,9 +39,16 @@ func (f *Function) finish(ctx context.Context, e event.Event) error {
 	return f.settle(ctx, run, end, e)
 }
 
+// The reasons of a failure that the workload's log explains.
+const (
+	badResult = "BadResult"
+	noResult  = "NoResult"
+)
+
 // settle decides what the end of an attempt means for the stage.
 func (f *Function) settle(ctx context.Context, run events.Run, end workload.End, cause event.Event) error {
 	decision, err := f.judge(ctx, run, end)
+	err = f.withLog(ctx, end, err)
 	var failure *FailedError
 	var again *RetryError
 	switch {
@@ -88,10 +95,10 @@ func (f *Function) result(ctx context.Context, run events.Run, end workload.End)
 		return result, err
 	}
 	if err := events.ValidateJSON("result", o.Body); err != nil {
-		return result, Failf("BadResult", "result.json of %s: %v", end.Workload, err)
+		return result, Failf(badResult, "result.json of %s: %v", end.Workload, err)
 	}
 	if err := json.Unmarshal(o.Body, &result); err != nil {
-		return result, Failf("BadResult", "result.json of %s: %v", end.Workload, err)
+		return result, Failf(badResult, "result.json of %s: %v", end.Workload, err)
 	}
 	if result.Error != nil {
 		return result, &FailedError{Reason: result.Error.Reason, Message: result.Error.Message}
@@ -105,7 +112,7 @@ func checkFigures(r workload.Result) error {
 		return fmt.Errorf("encode figures of %s: %w", r.Stage, err)
 	}
 	if err := events.ValidateJSON("figures."+string(r.Stage), body); err != nil {
-		return Failf("BadResult", "figures of %s in run %s: %v", r.Stage, r.Run, err)
+		return Failf(badResult, "figures of %s in run %s: %v", r.Stage, r.Run, err)
 	}
 	return nil
 }
@@ -116,7 +123,7 @@ func withoutResult(end workload.End) error {
 	case workload.Lost:
 		return &RetryError{Reason: or(end.Message, "the workload was lost")}
 	case workload.Succeeded:
-		return Failf("NoResult", "%s ended well but left no result.json: see its log", end.Workload)
+		return Failf(noResult, "%s ended well but left no result.json: see its log", end.Workload)
 	default:
 		return &FailedError{Reason: end.Reason, Message: or(end.Message, string(end.Outcome))}
 	}

@@ -135,7 +135,7 @@ func TestVerdicts(t *testing.T) {
 		},
 		"a request that is no object is refused": {
 			event:    func(b *stagetest.Bench) event.Event { return b.Request("1", []int{1}) },
-			wantType: events.LandingRefused, wantReason: "BadEvent", wantInText: "not a JSON object",
+			wantType: events.LandingRefused, wantReason: "BadEvent", wantInText: "the data is [1]: accepted is an object of parameters",
 		},
 		"a replay of an unknown run is refused": {
 			event: func(b *stagetest.Bench) event.Event {

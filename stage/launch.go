@@ -31,7 +31,11 @@ func (f *Function) launch(ctx context.Context, run events.Run, attempt int, caus
 		Run: run.ID, Stage: f.stage, Attempt: attempt, Spec: spec.Output + "spec.json",
 		Image: spec.Image, Deadline: spec.Deadline,
 	}
-	if err := f.platform.Launcher.Launch(ctx, job); err != nil {
+	err = f.platform.Launcher.Launch(ctx, job)
+	if errors.Is(err, workload.ErrInvalid) {
+		return f.fail(ctx, run, attempt, cause, Failf("LaunchRefused", "%v: mend the template, then replay the run from %s", err, f.stage))
+	}
+	if err != nil {
 		return fmt.Errorf("launch %s: %w", job.Name(), err)
 	}
 	return f.emit(ctx, events.Envelope{

@@ -14,7 +14,7 @@ func Figures(r workload.Result, into any) error {
 		return fmt.Errorf("encode figures of %s: %w", r.Stage, err)
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return Failf("BadResult", "figures of %s: %v", r.Stage, err)
+		return Failf(badResult, "figures of %s: %v", r.Stage, err)
 	}
 	return nil
 }
@@ -23,7 +23,7 @@ func Figures(r workload.Result, into any) error {
 func Require(r workload.Result, names ...string) error {
 	for _, name := range names {
 		if _, made := r.Artifacts[name]; !made {
-			return Failf("BadResult", "the workload of %s made no artifact %q", r.Stage, name)
+			return Failf(badResult, "the workload of %s made no artifact %q", r.Stage, name)
 		}
 	}
 	return nil

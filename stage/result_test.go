@@ -3,6 +3,8 @@ package stage_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -88,6 +90,19 @@ func TestWhatCannotBeDoneNowIsAskedForAgain(t *testing.T) {
 	})
 }
 
+func TestAJobThatCanNeverBeLaunchedFailsItsRun(t *testing.T) {
+	b := bench(t, events.Prepare, plain{})
+	b.Handle(b.Upload(stagetest.Key, "data", nil))
+	started := b.Sent.Take()[0]
+	b.Launcher.Refuse(fmt.Errorf("%w: spec.trainer.image is wrong", workload.ErrInvalid))
+	b.Handle(started)
+	failed := b.Sent.Take()[0]
+	test.AssertEvent(t, failed, eventstest.Is(events.Prepare.Failed()), eventstest.InRun(started.Subject()), eventstest.CausedBy(started))
+	why := dataAs[events.Failed](t, failed)
+	require.Equal(t, "LaunchRefused", why.Reason)
+	require.Contains(t, why.Message, "spec.trainer.image is wrong: mend the template, then replay the run from prepare")
+}
+
 func TestAKeyThatNoLogLineBearsIsRefusedForGood(t *testing.T) {
 	b := bench(t, events.Prepare, plain{})
 	e := b.Upload("a\nb.parquet", "data", nil)
@@ -129,4 +144,29 @@ func TestAFunctionStartsWithItsLogic(t *testing.T) {
 	require.EqualError(t, f.StartOn(t.Context(), stage.Platform{}), "start function register: no registry")
 	_, err := stage.New(events.Prepare, plain{}).Handle(t.Context(), event.New())
 	require.ErrorContains(t, err, "not started")
+}
+
+func TestAWrongResultIsToldWithTheLastLinesOfTheLog(t *testing.T) {
+	for name, result := range map[string]string{"BadResult": "half a res", "NoResult": ""} {
+		t.Run(name, func(t *testing.T) {
+			b := bench(t, events.Prepare, plain{})
+			run := b.Run(nil)
+			var log strings.Builder
+			for line := range 2000 {
+				fmt.Fprintf(&log, "line %d\n", line)
+			}
+			folder := "runs/" + run.ID + "/prepare/1/"
+			require.NoError(t, b.State.Put(t.Context(), folder+"log.txt", []byte(log.String()+"half a \xff\x00 line")))
+			if result != "" {
+				require.NoError(t, b.State.Put(t.Context(), folder+"result.json", []byte(result)))
+			}
+			b.Handle(b.End(run, events.Prepare, 1, workload.Succeeded, "Completed", ""))
+			failed := eventstest.DataAs[events.Failed](t, b.Sent.Take()[0])
+			require.Equal(t, name, failed.Reason)
+			_, lines, found := strings.Cut(failed.Message, "; the log ends with:\n")
+			require.True(t, found, failed.Message)
+			require.True(t, strings.HasPrefix(lines, "line 1981\n"), lines)
+			require.True(t, strings.HasSuffix(lines, "line 1999\nhalf a � line"), lines)
+		})
+	}
 }

@@ -2,10 +2,10 @@
 //
 // It reads the Broker and the Triggers that a cluster would get, defaults and
 // validates them with Knative's own types, and stores, filters and delivers
-// events with Knative's own filters and dispatcher over JetStream. Names of
-// stream, subject and consumers, the stored form (structured JSON) and the
-// retention are those of the Knative JetStream broker, so that one reader
-// understands the stream of a laptop and of a cluster.
+// events with Knative's own filters and rules of retry over JetStream. Names of
+// stream and consumers, what subjects begin with, the stored form (structured
+// JSON) and the retention are those of the Knative JetStream broker, so that one
+// reader understands the stream of a laptop and of a cluster.
 //
 // It differs from the cluster's broker where that one loses events: the failed
 // forward of a reply or of a dead letter is tried again instead of being
@@ -21,8 +21,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
-	"knative.dev/eventing/pkg/eventingtls"
-	"knative.dev/eventing/pkg/kncloudevents"
 )
 
 // Broker takes events over HTTP and from this process, keeps them and delivers
@@ -31,7 +29,7 @@ import (
 type Broker struct {
 	config        Config
 	path          string
-	subject       string
+	subjects      subjects
 	stream        jetstream.Stream
 	subscriptions []*subscription
 }
@@ -45,20 +43,15 @@ func New(ctx context.Context, c Config) (*Broker, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	// Knative's HTTP clients are shared by the whole process and keep two idle
-	// connections a host, far fewer than are delivered to at a time.
-	kncloudevents.ConfigureConnectionArgs(&kncloudevents.ConnectionArgs{MaxIdleConns: 1000, MaxIdleConnsPerHost: 100})
-
 	m := c.Manifests
 	b := &Broker{
-		config:  c,
-		path:    "/" + m.Broker.Namespace + "/" + m.Broker.Name,
-		subject: subjectPrefix(m.Broker) + ".events",
+		config:   c,
+		path:     "/" + m.Broker.Namespace + "/" + m.Broker.Name,
+		subjects: subjects{base: subjectPrefix(m.Broker) + ".events"},
 	}
-	dispatcher := kncloudevents.NewDispatcher(eventingtls.ClientConfig{}, nil)
 	seen := &recent{}
 	for _, t := range m.Triggers {
-		s, err := newSubscription(c, t, dispatcher, seen, b.Send)
+		s, err := newSubscription(c, t, b.subjects, seen, b.Send)
 		if err != nil {
 			return nil, fmt.Errorf("broker: trigger %s/%s: %w", t.Namespace, t.Name, err)
 		}

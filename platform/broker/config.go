@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,6 +27,10 @@ type Config struct {
 	// letter sink refers to, such as ("Service", "prepare"). Required where a
 	// trigger has a ref.
 	Resolve func(kind, name string) (string, error)
+	// Local answers the handler of what this process serves itself at host, such
+	// as 127.0.0.1:8480; requests to it do not take the network. Nil, or a nil
+	// handler: they do.
+	Local func(host string) http.Handler
 	// JetStream holds the stream and the consumers. Required.
 	JetStream jetstream.JetStream
 	// Logger gets failed deliveries. Default: nothing is logged.

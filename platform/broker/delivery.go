@@ -33,39 +33,53 @@ type replyFunc func(context.Context, event.Event) error
 // delivery brings events to one subscriber, or to its dead letter sink.
 type delivery struct {
 	config     Config
-	dispatcher *kncloudevents.Dispatcher
-	subscriber duckv1.Addressable
-	deadLetter *duckv1.Addressable
-	retry      kncloudevents.RetryConfig
-	format     *eventingduckv1.FormatType
+	subscriber *sender
+	deadLetter *sender // nil without a dead letter sink
 	reply      replyFunc
 }
 
-func newDelivery(c Config, t *eventingv1.Trigger, d *kncloudevents.Dispatcher, reply replyFunc) (delivery, error) {
-	v := delivery{config: c, dispatcher: d, reply: reply}
-	subscriber, err := address(c, t.Spec.Subscriber)
-	if err != nil {
-		return v, fmt.Errorf("spec.subscriber: %w", err)
-	}
-	v.subscriber = *subscriber
+func newDelivery(c Config, t *eventingv1.Trigger, reply replyFunc) (delivery, error) {
+	v := delivery{config: c, reply: reply}
 	spec := t.Spec.Delivery
 	if spec == nil {
 		spec = &eventingduckv1.DeliverySpec{}
 	}
-	if spec.DeadLetterSink != nil {
-		if v.deadLetter, err = address(c, *spec.DeadLetterSink); err != nil {
-			return v, fmt.Errorf("spec.delivery.deadLetterSink: %w", err)
-		}
-	}
-	v.format = spec.Format
-	v.retry, err = kncloudevents.RetryConfigFromDeliverySpec(*spec)
+	retry, err := kncloudevents.RetryConfigFromDeliverySpec(*spec)
 	if err != nil {
 		return v, fmt.Errorf("spec.delivery: %w", err)
 	}
-	if v.retry.RequestTimeout == 0 {
-		v.retry.RequestTimeout = defaultTimeout
+	if retry.RequestTimeout == 0 {
+		retry.RequestTimeout = defaultTimeout
+	}
+	v.subscriber, err = v.reach(t.Spec.Subscriber, retry)
+	if err != nil {
+		return v, fmt.Errorf("spec.subscriber: %w", err)
+	}
+	if spec.Format != nil {
+		v.subscriber.format = *spec.Format
+	}
+	if spec.DeadLetterSink != nil {
+		if v.deadLetter, err = v.reach(*spec.DeadLetterSink, retry); err != nil {
+			return v, fmt.Errorf("spec.delivery.deadLetterSink: %w", err)
+		}
 	}
 	return v, nil
+}
+
+func (v *delivery) reach(d duckv1.Destination, retry kncloudevents.RetryConfig) (*sender, error) {
+	to, err := address(v.config, d)
+	if err != nil {
+		return nil, err
+	}
+	return newSender(v.config, to, retry)
+}
+
+// close gives up the connections to the subscriber and the dead letter sink.
+func (v *delivery) close() {
+	v.subscriber.close()
+	if v.deadLetter != nil {
+		v.deadLetter.close()
+	}
 }
 
 // address finds the URL of a destination. A relative URI beside a ref is put
@@ -99,25 +113,24 @@ func (v *delivery) deliver(ctx context.Context, e *event.Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	info, err := v.dispatcher.SendEvent(ctx, *e, v.subscriber,
-		kncloudevents.WithRetryConfig(&v.retry), kncloudevents.WithEventFormat(v.format))
+	told, err := v.subscriber.send(ctx, e)
 	if err == nil {
-		err = v.forward(ctx, info)
+		err = v.forward(ctx, told)
 		var refused *RefusedError
 		if !errors.As(err, &refused) {
 			return err
 		}
-		info.ResponseCode, info.ResponseBody = http.StatusBadRequest, []byte(refused.Error())
+		told.code, told.body = http.StatusBadRequest, []byte(refused.Error())
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return v.bury(ctx, e, info, err)
+	return v.bury(ctx, e, told, err)
 }
 
 // forward stores the subscriber's reply. A response that is no event is none.
-func (v *delivery) forward(ctx context.Context, info *kncloudevents.DispatchInfo) error {
-	message := cehttp.NewMessage(info.ResponseHeader, io.NopCloser(bytes.NewReader(info.ResponseBody)))
+func (v *delivery) forward(ctx context.Context, told report) error {
+	message := cehttp.NewMessage(told.header, io.NopCloser(bytes.NewReader(told.body)))
 	if message.ReadEncoding() == binding.EncodingUnknown {
 		return nil
 	}
@@ -132,18 +145,15 @@ func (v *delivery) forward(ctx context.Context, info *kncloudevents.DispatchInfo
 }
 
 // bury sends the event to the dead letter sink with Knative's account of the
-// failure. The dispatcher could do that too, but it wants to know the
-// namespace of a Knative that is not there and panics.
-func (v *delivery) bury(ctx context.Context, e *event.Event, info *kncloudevents.DispatchInfo, cause error) error {
-	log := v.config.Logger.With("event_id", e.ID(), "event_type", e.Type(), "code", info.ResponseCode)
+// failure.
+func (v *delivery) bury(ctx context.Context, e *event.Event, told report, cause error) error {
+	log := v.config.Logger.With("event_id", e.ID(), "event_type", e.Type(), "code", told.code)
 	if v.deadLetter == nil {
 		log.Error("event could not be delivered and is dropped, its trigger has no dead letter sink", "error", cause)
 		return nil
 	}
-	account := attributes.KnativeErrorTransformers(*v.subscriber.URL.URL(), info.ResponseCode, errorData(info.ResponseBody))
-	_, err := v.dispatcher.SendEvent(ctx, *e, *v.deadLetter,
-		kncloudevents.WithRetryConfig(&v.retry), kncloudevents.WithTransformers(account...))
-	if err != nil {
+	account := attributes.KnativeErrorTransformers(*v.subscriber.url, told.code, errorData(told.body))
+	if _, err := v.deadLetter.send(ctx, e, account...); err != nil {
 		return fmt.Errorf("deliver: %w; then to the dead letter sink: %w", cause, err)
 	}
 	log.Warn("event could not be delivered and went to the dead letter sink", "error", cause)

@@ -29,8 +29,53 @@ func newFilter(t *eventingv1.Trigger) (eventfilter.Filter, error) {
 	if err := checkFilters("spec.filters", t.Spec.Filters); err != nil {
 		return nil, err
 	}
-	return subscriptionsapi.CreateSubscriptionsAPIFilters(silent, t.Spec.Filters), nil
+	return all(t.Spec.Filters), nil
 }
+
+// build answers one filter of spec.filters. Only all and any are not Knative's:
+// those sort themselves by use, in a goroutine each, while they are read.
+func build(f eventingv1.SubscriptionsAPIFilter) eventfilter.Filter {
+	switch {
+	case len(f.All) > 0:
+		return all(f.All)
+	case len(f.Any) > 0:
+		return several{filters: each(f.Any), until: eventfilter.PassFilter}
+	case f.Not != nil:
+		return subscriptionsapi.NewNotFilter(build(*f.Not))
+	}
+	return subscriptionsapi.MaterializeSubscriptionsAPIFilter(silent, f)
+}
+
+func all(filters []eventingv1.SubscriptionsAPIFilter) eventfilter.Filter {
+	return several{filters: each(filters), until: eventfilter.FailFilter}
+}
+
+func each(filters []eventingv1.SubscriptionsAPIFilter) []eventfilter.Filter {
+	list := make([]eventfilter.Filter, len(filters))
+	for i, f := range filters {
+		list[i] = build(f)
+	}
+	return list
+}
+
+// several asks its filters one after the other until one decides.
+type several struct {
+	filters []eventfilter.Filter
+	until   eventfilter.FilterResult
+}
+
+// Filter answers what the last filter said that was asked.
+func (s several) Filter(ctx context.Context, e event.Event) (result eventfilter.FilterResult) {
+	for _, f := range s.filters {
+		if result = f.Filter(ctx, e); result == s.until {
+			break
+		}
+	}
+	return result
+}
+
+// Cleanup has nothing to clean up.
+func (s several) Cleanup() {}
 
 // checkFilters refuses what Knative skips without a word. A filter that is
 // empty or lacks a value is left out there, which makes a trigger of nothing

@@ -55,6 +55,9 @@ func receive(w http.ResponseWriter, r *http.Request, limit int) (*event.Event, e
 	case binding.EncodingBatch:
 		return nil, &RefusedError{Reason: "batches are not taken: send one event a request, structured or binary"}
 	case binding.EncodingUnknown:
+		if version := r.Header.Get("Ce-Specversion"); version != "" {
+			return nil, &RefusedError{Reason: fmt.Sprintf("the header Ce-Specversion is %q: accepted is 1.0", version)}
+		}
 		return nil, &RefusedError{Reason: fmt.Sprintf("the request is no CloudEvent: it needs the header Ce-Specversion (binary) or Content-Type application/cloudevents+json (structured, found %q)", r.Header.Get("Content-Type"))}
 	default: // binary or structured
 	}
@@ -64,7 +67,7 @@ func receive(w http.ResponseWriter, r *http.Request, limit int) (*event.Event, e
 	case errors.As(err, &large):
 		return nil, tooLarge(limit)
 	case err != nil:
-		return nil, &RefusedError{Reason: fmt.Sprintf("the request cannot be read as a CloudEvent: %v", err)}
+		return nil, &RefusedError{Reason: fmt.Sprintf("the request cannot be read as a CloudEvent: %s: it needs specversion 1.0, id, source and type", oneLine(err.Error()))}
 	}
 	return e, nil
 }

@@ -57,6 +57,8 @@ func TestIngressAnswers(t *testing.T) {
 		}
 		return rest
 	}
+	other := maps.Clone(head)
+	other["Ce-Specversion"] = "2.0"
 	tests := map[string]struct {
 		method, path string
 		header       map[string]string
@@ -73,7 +75,8 @@ func TestIngressAnswers(t *testing.T) {
 		"a batch":                     {header: map[string]string{"Content-Type": "application/cloudevents-batch+json"}, body: `[]`, wantStatus: 400, wantText: "batches are not taken"},
 		"an event without id":         {header: without("Ce-Id"), body: `{}`, wantStatus: 400, wantText: "id: MUST be a non-empty string"},
 		"an event without type":       {header: without("Ce-Type"), body: `{}`, wantStatus: 400, wantText: "type: MUST be a non-empty string"},
-		"an event of another version": {header: map[string]string{"Content-Type": structured}, body: `{"specversion":"9.9","id":"1","source":"/s","type":"t"}`, wantStatus: 400, wantText: "cannot be read as a CloudEvent"},
+		"an event of another version": {header: map[string]string{"Content-Type": structured}, body: `{"specversion":"9.9","id":"1","source":"/s","type":"t"}`, wantStatus: 400, wantText: "specversion: unknown value: 9.9: it needs specversion 1.0, id, source and type"},
+		"a header of another version": {header: other, body: `{}`, wantStatus: 400, wantText: `the header Ce-Specversion is "2.0": accepted is 1.0`},
 		"a structured non-event":      {header: map[string]string{"Content-Type": structured}, body: `{"specversion":`, wantStatus: 400, wantText: "cannot be read as a CloudEvent"},
 		"data that is not JSON":       {header: head, body: `{"a":`, wantStatus: 400, wantText: "is not JSON"},
 		"a control character":         {header: map[string]string{"Content-Type": structured}, body: `{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"a\nb"}`, wantStatus: 400, wantText: "its attribute subject has a control character"},

@@ -174,7 +174,7 @@ func TestNamesAreThoseOfTheKnativeBroker(t *testing.T) {
 	require.NoError(t, err)
 	message, err := stream.GetMsg(t.Context(), 1)
 	require.NoError(t, err)
-	require.Equal(t, "default.refit._knative_broker.events", message.Subject)
+	require.Equal(t, "default.refit._knative_broker.events.dev.refit.test", message.Subject)
 	require.Equal(t, broker.MessageID(newEvent("1")), message.Header.Get("Nats-Msg-Id"))
 	require.JSONEq(t, `{"specversion":"1.0","id":"1","source":"/refit/test","type":"dev.refit.test","correlationid":"r-1","datacontenttype":"application/json","data":{"id":"1"}}`, string(message.Data))
 

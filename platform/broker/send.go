@@ -35,7 +35,7 @@ func (b *Broker) Send(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return err
 	}
-	message := nats.NewMsg(b.subject)
+	message := nats.NewMsg(b.subjects.of(e.Type()))
 	message.Data = data
 	if _, err := b.config.JetStream.PublishMsg(ctx, message, jetstream.WithMsgID(MessageID(e))); err != nil {
 		return fmt.Errorf("broker: store event %s: %w", e.ID(), err)

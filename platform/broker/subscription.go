@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	eventingv1 "knative.dev/eventing/pkg/apis/eventing/v1"
 	"knative.dev/eventing/pkg/eventfilter"
-	"knative.dev/eventing/pkg/kncloudevents"
 )
 
 // batch is how many events a trigger holds at most: looked at, found to pass
@@ -24,6 +23,7 @@ type subscription struct {
 	config       Config
 	name         string
 	consumerName string
+	subjects     []string
 	filter       eventfilter.Filter
 	consumer     jetstream.Consumer
 	seen         *recent
@@ -39,14 +39,14 @@ type parcel struct {
 }
 
 func newSubscription(
-	c Config, t *eventingv1.Trigger, d *kncloudevents.Dispatcher, seen *recent, reply replyFunc,
+	c Config, t *eventingv1.Trigger, all subjects, seen *recent, reply replyFunc,
 ) (*subscription, error) {
 	filter, err := newFilter(t)
 	if err != nil {
 		return nil, err
 	}
 	c.Logger = c.Logger.With("trigger", t.Name)
-	delivery, err := newDelivery(c, t, d, reply)
+	delivery, err := newDelivery(c, t, reply)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,7 @@ func newSubscription(
 		config:       c,
 		name:         t.Name,
 		consumerName: consumerName(t),
+		subjects:     all.wanted(t),
 		filter:       filter,
 		seen:         seen,
 		delivery:     delivery,
@@ -66,13 +67,14 @@ func newSubscription(
 // that loses its state begins there again and skips nothing.
 func (s *subscription) bind(ctx context.Context, stream jetstream.Stream) error {
 	want := jetstream.ConsumerConfig{
-		Durable:       s.consumerName,
-		Description:   "trigger " + s.name,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		MaxDeliver:    -1,
-		AckWait:       s.config.AckWait,
-		MaxAckPending: 4 * batch,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		Durable:        s.consumerName,
+		Description:    "trigger " + s.name,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		MaxDeliver:     -1,
+		AckWait:        s.config.AckWait,
+		MaxAckPending:  4 * batch,
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
+		FilterSubjects: s.subjects,
 	}
 	known, err := stream.Consumer(ctx, s.consumerName)
 	switch {
@@ -88,6 +90,11 @@ func (s *subscription) bind(ctx context.Context, stream jetstream.Stream) error 
 		return err
 	}
 	s.consumer, err = stream.CreateOrUpdateConsumer(ctx, want)
+	if errors.Is(err, jetstream.ErrConsumerMultipleFilterSubjectsNotSupported) {
+		// The server answers its first update of a consumer with the consumer as
+		// it was, in which the client misses the subjects.
+		s.consumer, err = stream.CreateOrUpdateConsumer(ctx, want)
+	}
 	return err
 }
 
@@ -109,6 +116,7 @@ func (s *subscription) run(ctx context.Context) {
 	workers.Wait()
 	stop()
 	heart.Wait()
+	s.delivery.close()
 }
 
 // pull fetches only as many events as can be held, so that none waits unseen

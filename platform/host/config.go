@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"refit.dev/workload"
 )
 
 // Config says where the platform keeps its data and on which ports it listens.
@@ -25,6 +27,12 @@ type Config struct {
 	// Source is the folder that holds docker/ with the workloads' code, the
 	// current one by default.
 	Source string
+	// Command runs a workload instead of the Python module of its stage, if it
+	// is set: an absolute path and arguments. Such workloads are never warm.
+	Command func(workload.Job) ([]string, error)
+	// Cold starts an interpreter for each workload, instead of keeping one that
+	// has everything imported.
+	Cold bool
 	// CPUs is the budget of the workloads, the machine's by default.
 	CPUs int
 	// Functions are URLs of functions that run as processes of their own, by

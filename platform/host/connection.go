@@ -56,7 +56,7 @@ func ReadConnection(dir string) (Connection, error) {
 		return c, fmt.Errorf("read connection: %w", err)
 	}
 	if err := json.Unmarshal(b, &c); err != nil {
-		return c, fmt.Errorf("read connection %s: %w", connectionFile(dir), err)
+		return c, fmt.Errorf("read connection %s: %w: start refit up again, which writes it anew", connectionFile(dir), err)
 	}
 	return c, nil
 }

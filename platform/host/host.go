@@ -59,6 +59,7 @@ type Host struct {
 	mlflow  *mlflow.Server
 	ray     *ray.Head
 	source  *source.Source
+	mux     *http.ServeMux
 	server  *http.Server
 
 	running sync.WaitGroup
@@ -74,7 +75,7 @@ func Start(ctx context.Context, c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{c: c, failed: make(chan error, 4)}
+	h := &Host{c: c, mux: http.NewServeMux(), failed: make(chan error, 4)}
 	if err := h.start(ctx); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -171,7 +172,7 @@ func (h *Host) startBroker(ctx context.Context) error {
 		return fmt.Errorf("read config: %w", err)
 	}
 	h.broker, err = broker.New(ctx, broker.Config{
-		Manifests: manifests, Resolve: h.resolve, JetStream: h.bus.JetStream(), Logger: h.logger("broker"),
+		Manifests: manifests, Resolve: h.resolve, Local: h.local, JetStream: h.bus.JetStream(), Logger: h.logger("broker"),
 	})
 	if err != nil {
 		return fmt.Errorf("start broker: %w", err)
@@ -192,6 +193,15 @@ func (h *Host) resolve(kind, name string) (string, error) {
 		return h.url(h.c.Ports.Broker) + functionsPath + name + "/", nil
 	}
 	return "", fmt.Errorf("no service is named %q", name)
+}
+
+// local is what this process serves itself: the journal and the functions that
+// are mounted.
+func (h *Host) local(host string) http.Handler {
+	if host == h.c.address(h.c.Ports.Broker) {
+		return h.mux
+	}
+	return nil
 }
 
 func (h *Host) startObjects(ctx context.Context) (err error) {

@@ -30,7 +30,10 @@ func loadSecrets(dir string) (secrets, error) {
 		return s, fmt.Errorf("read secrets: %w", err)
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
-		return s, fmt.Errorf("read secrets %s: %w", file, err)
+		return s, fmt.Errorf("read secrets %s: %w: remove the file, and refit up makes new ones", file, err)
+	}
+	if s.AccessKey == "" || s.SecretKey == "" || s.NATS == "" || s.Launcher == "" {
+		return s, fmt.Errorf("read secrets %s: a secret is missing in it: remove the file, and refit up makes new ones", file)
 	}
 	return s, nil
 }

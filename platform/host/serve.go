@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"knative.dev/func-go/cloudevents"
+	"github.com/cloudevents/sdk-go/v2/event"
 
 	"refit.dev/events"
 	"refit.dev/functions/features"
@@ -16,6 +16,7 @@ import (
 	"refit.dev/functions/register"
 	"refit.dev/functions/train"
 	"refit.dev/functions/tune"
+	"refit.dev/platform/broker"
 	"refit.dev/stage"
 	"refit.dev/workload/process"
 )
@@ -34,18 +35,17 @@ func functions() map[events.Stage]*stage.Function {
 // serve opens the port of the broker, the journal, the launcher and the
 // functions that are mounted in process.
 func (h *Host) serve(ctx context.Context) error {
-	mux := http.NewServeMux()
-	mux.Handle("POST "+brokerPath, h.broker)
-	mux.Handle(journalPath+"/", http.StripPrefix(journalPath, h.journal.Handler()))
-	mux.Handle(launcherPath+"/", http.StripPrefix(launcherPath, process.Handler(h.manager, h.secrets.Launcher)))
-	if err := h.mount(ctx, mux); err != nil {
+	h.mux.Handle("POST "+brokerPath, h.broker)
+	h.mux.Handle(journalPath+"/", http.StripPrefix(journalPath, h.journal.Handler()))
+	h.mux.Handle(launcherPath+"/", http.StripPrefix(launcherPath, process.Handler(h.manager, h.secrets.Launcher)))
+	if err := h.mount(ctx); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", h.c.address(h.c.Ports.Broker))
 	if err != nil {
 		return fmt.Errorf("open the broker's port: %w", err)
 	}
-	h.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	h.server = &http.Server{Handler: h.mux, ReadHeaderTimeout: 10 * time.Second}
 	h.running.Go(func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			h.failed <- fmt.Errorf("broker's port: %w", err)
@@ -55,21 +55,31 @@ func (h *Host) serve(ctx context.Context) error {
 	return nil
 }
 
-// mount serves with func-go's own handler each function that has no process of
-// its own.
-func (h *Host) mount(ctx context.Context, mux *http.ServeMux) error {
+// mount serves each function that has no process of its own.
+func (h *Host) mount(ctx context.Context) error {
 	for s, f := range functions() {
 		if h.c.Functions[string(s)] != "" {
 			continue
 		}
-		if err := f.Start(ctx, h.FunctionEnv()); err != nil {
+		platform, err := stage.FromEnv(h.FunctionEnv())
+		if err != nil {
+			return fmt.Errorf("start function %s: %w", s, err)
+		}
+		platform.Emitter = emitter{h.broker}
+		if err := f.StartOn(ctx, platform); err != nil {
 			return err
 		}
 		path := functionsPath + string(s)
-		mux.Handle(path+"/", http.StripPrefix(path, cloudevents.New(f).Handler))
+		h.mux.Handle(path+"/", http.StripPrefix(path, f))
 	}
 	return nil
 }
+
+// emitter hands what a mounted function says to the broker, without the network.
+type emitter struct{ broker *broker.Broker }
+
+// Emit returns when the event is stored.
+func (e emitter) Emit(ctx context.Context, said event.Event) error { return e.broker.Send(ctx, said) }
 
 // FunctionEnv are the settings of a function on this platform, mounted or in a
 // process of its own.

@@ -11,27 +11,15 @@ import (
 	"strings"
 	"sync"
 
-	"refit.dev/events"
 	"refit.dev/platform/source"
 	"refit.dev/stage/store"
 	"refit.dev/workload"
 	"refit.dev/workload/process"
 )
 
-// modules are the Python modules that run the stages, the same as in the images.
-func modules() map[events.Stage]string {
-	return map[events.Stage]string{
-		events.Prepare:  "refit_data_prep.prepare",
-		events.Features: "refit_data_prep.features",
-		events.Train:    "refit_ray_train.train",
-		events.Tune:     "refit_ray_train.tune",
-		events.Register: "refit_mlflow_ops.evaluate",
-	}
-}
-
 func (h *Host) startManager(ctx context.Context) (err error) {
 	h.manager, err = process.New(process.Config{
-		Dir: h.dir("workloads"), Command: process.Python(h.c.Python, modules()), Env: h.workloadEnv, WorkDir: h.dir("scratch"),
+		Dir: h.dir("workloads"), Command: h.command(), Env: h.workloadEnv, WorkDir: h.dir("scratch"), Warm: h.warm(),
 		Ended:   func(ctx context.Context, end workload.End) error { return h.source.Ended(ctx, end) },
 		SaveLog: h.saveLog, Finished: h.finished, Logger: h.logger("launcher"),
 	})
@@ -63,6 +51,7 @@ func (h *Host) workloadEnv(workload.Job) []string {
 		"AWS_ACCESS_KEY_ID="+h.secrets.AccessKey,
 		"AWS_SECRET_ACCESS_KEY="+h.secrets.SecretKey,
 		"MLFLOW_TRACKING_URI="+h.mlflow.URL,
+		"MLFLOW_DISABLE_TELEMETRY=true",
 		"OMP_WAIT_POLICY=passive",
 		"REFIT_CPUS="+strconv.Itoa(h.c.CPUs),
 		"REFIT_TMPDIR="+h.dir("scratch"),

@@ -9,6 +9,7 @@ package mlflow
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +20,11 @@ import (
 
 	"refit.dev/platform/service"
 )
+
+// serve is the program: mlflow server on a database that is whole.
+//
+//go:embed serve.py
+var serve string
 
 // Config says how the server is run. Python and Dir are needed.
 type Config struct {
@@ -96,10 +102,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 // would each take 200 MB. Without MLflow's job execution it starts in half the
 // time and leaves no orphans.
 func (c Config) command(scratch string) (service.Command, error) {
+	database := filepath.Join(c.Dir, "mlflow.db")
 	return service.Command{
 		Args: []string{
-			c.Python, "-m", "mlflow", "server",
-			"--backend-store-uri", "sqlite:///" + filepath.Join(c.Dir, "mlflow.db"),
+			c.Python, "-c", serve, database, "server",
+			"--backend-store-uri", "sqlite:///" + database,
 			"--artifacts-destination", filepath.Join(c.Dir, "artifacts"),
 			"--host", c.Host, "--port", strconv.Itoa(c.Port), "--workers", "1",
 		},

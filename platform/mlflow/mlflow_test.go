@@ -3,6 +3,7 @@ package mlflow_test
 import (
 	"context"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 // over, and ends it.
 func TestServer(t *testing.T) {
 	dir := t.TempDir()
+	for _, name := range []string{"mlflow.db.new", "mlflow.db.new-journal"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600), "what a server left that was killed in its first start")
+	}
 	cfg := mlflow.Config{Python: servicetest.Python(t), Dir: dir, Port: servicetest.Port(t)}
 	once := cfg
 	once.Restarts = -1

@@ -73,9 +73,12 @@ type announcing struct {
 
 // PutObject stores an object and announces it.
 func (a *announcing) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	if err := checkKey(*in.Key); err != nil {
+		return s3response.PutObjectOutput{}, err
+	}
 	out, err := a.Backend.PutObject(ctx, in)
 	if err != nil || !a.listens(in.Bucket) {
-		return out, err
+		return out, explained(*in.Key, err)
 	}
 	object := Object{Key: *in.Key, ETag: out.ETag, VersionID: out.VersionID}
 	if in.ContentLength != nil {
@@ -84,13 +87,22 @@ func (a *announcing) PutObject(ctx context.Context, in s3response.PutObjectInput
 	return out, a.announce(ctx, "Put", *in.Bucket, object)
 }
 
+// CreateMultipartUpload begins an upload in parts, of a key that can be one.
+func (a *announcing) CreateMultipartUpload(ctx context.Context, in s3response.CreateMultipartUploadInput) (s3response.InitiateMultipartUploadResult, error) {
+	if err := checkKey(*in.Key); err != nil {
+		return s3response.InitiateMultipartUploadResult{}, err
+	}
+	out, err := a.Backend.CreateMultipartUpload(ctx, in)
+	return out, explained(*in.Key, err)
+}
+
 // CompleteMultipartUpload puts the parts together and announces the object.
 func (a *announcing) CompleteMultipartUpload(
 	ctx context.Context, in *s3.CompleteMultipartUploadInput,
 ) (s3response.CompleteMultipartUploadResult, string, error) {
 	out, version, err := a.Backend.CompleteMultipartUpload(ctx, in)
 	if err != nil || !a.listens(in.Bucket) {
-		return out, version, err
+		return out, version, explained(*in.Key, err)
 	}
 	object := Object{Key: *in.Key, Size: a.size(ctx, *in.Bucket, *in.Key), VersionID: version}
 	if out.ETag != nil {
@@ -101,9 +113,12 @@ func (a *announcing) CompleteMultipartUpload(
 
 // CopyObject copies an object and announces the copy.
 func (a *announcing) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
+	if err := checkKey(*in.Key); err != nil {
+		return s3response.CopyObjectOutput{}, err
+	}
 	out, err := a.Backend.CopyObject(ctx, in)
 	if err != nil || !a.listens(in.Bucket) {
-		return out, err
+		return out, explained(*in.Key, err)
 	}
 	object := Object{Key: *in.Key, Size: a.size(ctx, *in.Bucket, *in.Key)}
 	if out.CopyObjectResult != nil && out.CopyObjectResult.ETag != nil {

@@ -6,8 +6,9 @@
 //
 // Limits that come with files: key a cannot stand beside key a/b, because one
 // path cannot be file and folder at once, and a part of a key between slashes
-// has at most 255 bytes. There are no versions and no own notification
-// settings of a bucket.
+// has 1 to 255 bytes, no control characters, and is neither . nor .. Such a
+// write is refused with a sentence that names the key. There are no versions and
+// no own notification settings of a bucket.
 //
 // The gateway below works relative to the working directory of the process:
 // [Start] moves the process into Config.Dir and [Store.Close] moves it back. A

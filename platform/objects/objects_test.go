@@ -289,12 +289,49 @@ func TestObjectsOutliveARestart(t *testing.T) {
 	require.Equal(t, *out.ETag, *head.ETag)
 }
 
-// TestKeyCannotStandBesideItsFolder documents a limit of objects that are files.
-func TestKeyCannotStandBesideItsFolder(t *testing.T) {
+// TestKeysThatNoFileCanHave documents the limits of objects that are files. A
+// key that is refused is not announced, and disturbs nothing that is there.
+func TestKeysThatNoFileCanHave(t *testing.T) {
 	b := setup(t)
-	b.put(t, "refit", "a", "file")
-	_, err := b.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("refit"), Key: aws.String("a/b"), Body: strings.NewReader("")})
-	require.Error(t, err)
+	b.put(t, "landing", "a", "file")
+	b.put(t, "landing", "d/e", "file")
+	long := strings.Repeat("k", 200) + "/"
+	for key, want := range map[string]struct{ code, text string }{
+		"a/b":                    {"ObjectParentIsFile", `key "a/b": the part before one of its slashes is an object, and objects are files here, so nothing can stand below it: choose another key or delete`},
+		"d":                      {"ExistingObjectIsDirectory", `key "d": other objects stand below it, and objects are files here, so it cannot be one itself: choose another key or delete`},
+		"d//e":                   {"InvalidArgument", `key "d//e": between its slashes is the part ""`},
+		"./d/e":                  {"InvalidArgument", `key "./d/e": between its slashes is the part "."`},
+		"x\ny":                   {"InvalidArgument", `key "x\ny": it holds control characters`},
+		"x\xffy":                 {"InvalidArgument", `key "x\xffy": it holds control characters or is no UTF-8`},
+		strings.Repeat("k", 256): {"KeyTooLongError", "between its slashes is a part of 256 bytes: objects are files here, so accepted are up to 255"},
+		strings.Repeat(long, 6):  {"KeyTooLongError", "it has 1206 bytes: accepted are 1 to 1024"},
+		strings.Repeat("ü", 128): {"KeyTooLongError", "a part of 256 bytes"},
+		"d/../e":                 {"InvalidArgument", `the part ".."`},
+	} {
+		t.Run(key, func(t *testing.T) {
+			_, err := b.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("landing"), Key: &key, Body: strings.NewReader("new")})
+			require.Equal(t, want.code, code(t, err))
+			require.ErrorContains(t, err, want.text)
+			_, err = b.client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String("landing"), Key: &key})
+			require.Equal(t, want.code == "ObjectParentIsFile" || want.code == "ExistingObjectIsDirectory", err == nil, "an upload in parts meets a file or folder at its end")
+			_, err = b.client.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: aws.String("landing"), Key: &key, CopySource: aws.String("landing/a")})
+			require.Equal(t, want.code, code(t, err))
+		})
+	}
+	require.Len(t, b.heard.all(), 2)
+	require.Equal(t, "file", b.get(t, "landing", "a"))
+	require.Equal(t, "file", b.get(t, "landing", "d/e"))
+}
+
+func TestTheLongestKey(t *testing.T) {
+	b := setup(t)
+	part := strings.Repeat("k", 255)
+	for _, key := range []string{part, "d/" + strings.Join([]string{part, part, part, part[:252], "x"}, "/"), strings.Repeat("ü/", 341) + "k"} {
+		require.LessOrEqual(t, len(key), 1024)
+		b.put(t, "landing", key, "long")
+		require.Equal(t, "long", b.get(t, "landing", key))
+	}
+	require.Len(t, b.heard.all(), 3)
 }
 
 func TestStrangersAreRefused(t *testing.T) {

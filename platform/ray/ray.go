@@ -29,6 +29,13 @@ import (
 // machines can reach, see Env.
 const host = "127.0.0.1"
 
+// preload is what a worker imports before it is asked for anything: the first
+// driver gets workers that wait, and the others need not send them a path.
+const preload = "RAY_preload_python_modules=refit_ray_train.booster,refit_ray_train.distributed,refit_ray_train.search"
+
+// inherited tells a driver that its workers need no environment but the head's.
+const inherited = "REFIT_RAY_INHERITED=1"
+
 // Config says how the head is run. Python and Dir are needed.
 type Config struct {
 	// Python is the interpreter, an absolute path, with ray[default] installed.
@@ -69,7 +76,7 @@ type Head struct {
 
 // Env is what the environment of a driver needs to reach the head.
 func (h *Head) Env() []string {
-	return append(loopback(h.TokenPath), "RAY_ADDRESS="+h.Address)
+	return append(loopback(h.TokenPath), "RAY_ADDRESS="+h.Address, inherited)
 }
 
 // loopback is the environment of everything that belongs to the head.
@@ -194,7 +201,7 @@ func (c Config) command(scratch string) (service.Command, error) {
 		"PATH="+filepath.Dir(c.Python)+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"HOME="+scratch, "LANG=C.UTF-8",
 		"PYTHONPATH="+strings.Join(c.PythonPath, string(os.PathListSeparator)),
-		"DASHBOARD_METRIC_PORT=0",
+		"DASHBOARD_METRIC_PORT=0", preload,
 	)
 	return service.Command{Args: append([]string{c.Python}, args...), Env: append(env, c.Env...)}, nil
 }

@@ -36,7 +36,7 @@ func (w *Watcher) account(ctx context.Context, r *record, end workload.End) work
 	if end = explain(end, pods, w.troubleOf(r.Name)); vague(end) {
 		end.Message += quoted(w.warning(ctx, r.Name))
 	}
-	uri, text, err := w.keepLog(ctx, logKey(r.job()), pods, saved)
+	uri, text, err := w.keepLog(ctx, logKey(r.job()), pods, saved, w.lastHeard(r.UID))
 	switch {
 	case err == nil:
 		end.Log = uri

@@ -36,13 +36,17 @@ func logKey(job workload.Job) string {
 }
 
 // keepLog saves the end of a workload's log beside its results, unless saved is
-// what was found there, and returns its URI and its text.
-func (w *Watcher) keepLog(ctx context.Context, key string, pods []corev1.Pod, saved savedLog) (uri string, text []byte, err error) {
+// what was found there, and returns its URI and its text. Where the pods are
+// gone, heard is what there is.
+func (w *Watcher) keepLog(ctx context.Context, key string, pods []corev1.Pod, saved savedLog, heard []byte) (uri string, text []byte, err error) {
 	uri = "s3://" + w.c.StateName + "/" + key
 	if !errors.Is(saved.err, store.ErrNotFound) {
 		return uri, saved.Body, saved.err
 	}
 	text, err = w.readLog(ctx, pods)
+	if err != nil && len(heard) > 0 {
+		text, err = heard, nil
+	}
 	if err != nil {
 		return "", nil, err
 	}

@@ -91,7 +91,8 @@ func (w *Watcher) look(ctx context.Context, k key) (again time.Duration, err err
 	}
 	end, ended := r.ended()
 	if !ended {
-		return w.checkStart(ctx, k)
+		again, err := w.checkStart(ctx, k)
+		return sooner(again, w.hear(ctx, r)), err
 	}
 	if err := w.tell(ctx, r, end); err != nil {
 		return 0, err
@@ -119,6 +120,7 @@ func (w *Watcher) lookBack(ctx context.Context, k key) error {
 	}
 	delete(w.told, r.UID)
 	delete(w.troubles, r.Name)
+	delete(w.heard, r.UID)
 	return nil
 }
 
@@ -137,6 +139,7 @@ func (w *Watcher) tell(ctx context.Context, r *record, end workload.End) error {
 	defer w.mu.Unlock()
 	w.told[r.UID] = end
 	delete(w.troubles, r.Name)
+	delete(w.heard, r.UID)
 	return nil
 }
 
@@ -145,7 +148,7 @@ func (w *Watcher) tell(ctx context.Context, r *record, end workload.End) error {
 // end.
 func (w *Watcher) expire(ctx context.Context, k key, r *record, end workload.End) (again time.Duration, err error) {
 	ttl := w.c.TTL
-	if r.ttl > 0 {
+	if r.ttl != 0 {
 		ttl = r.ttl
 	}
 	if left := end.EndedAt.Add(ttl).Sub(w.c.Clock()); left > 0 || !r.deleted.IsZero() {

@@ -26,10 +26,17 @@ type record struct {
 	deleted time.Time
 	// seen is when this version of the object came in.
 	seen time.Time
+	// deadline is when the workload has to be over, zero if it does not say.
+	deadline time.Time
 	// ttl is how long the object wants to be kept after its end, 0 if it does
-	// not say.
+	// not say, negative if not at all.
 	ttl time.Duration
 }
+
+// queueLabel is the label by which Kueue takes an object over. Kueue starts
+// again what somebody else suspended, so such an object goes as soon as its end
+// is judged.
+const queueLabel = "kueue.x-k8s.io/queue-name"
 
 // newRecord keeps what matters of an object.
 func newRecord(kinds []kube.Kind, object *unstructured.Unstructured, now time.Time) *record {
@@ -39,8 +46,14 @@ func newRecord(kinds []kube.Kind, object *unstructured.Unstructured, now time.Ti
 	if at := object.GetDeletionTimestamp(); at != nil {
 		r.deleted = at.Time
 	}
+	if at, err := time.Parse(time.RFC3339, object.GetAnnotations()[kube.AnnotationDeadline]); err == nil {
+		r.deadline = at
+	}
 	if ttl, err := time.ParseDuration(object.GetAnnotations()[kube.AnnotationTTL]); err == nil && ttl > 0 {
 		r.ttl = ttl
+	}
+	if _, marked := object.GetAnnotations()[kube.AnnotationEnd]; marked && object.GetLabels()[queueLabel] != "" {
+		r.ttl = -1
 	}
 	if r.end, r.over = kube.EndOf(kinds, object); r.over {
 		r.workload = true

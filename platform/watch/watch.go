@@ -86,10 +86,12 @@ type Watcher struct {
 
 	mu sync.Mutex
 	// gone are objects that were deleted and not looked at yet, told the ends
-	// that the broker has, troubles what is wrong with the pods of a workload.
+	// that the broker has, troubles what is wrong with the pods of a workload,
+	// heard the logs of those at their deadline.
 	gone     map[key]*record
 	told     map[types.UID]workload.End
 	troubles map[string]trouble
+	heard    map[types.UID][]byte
 }
 
 // key names an object: the place of its kind in Config.Kinds and its name.
@@ -112,6 +114,7 @@ func New(c Config) (*Watcher, error) {
 	}
 	w := &Watcher{
 		c: c, gone: map[key]*record{}, told: map[types.UID]workload.End{}, troubles: map[string]trouble{},
+		heard: map[types.UID][]byte{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[key](firstRetry, lastRetry)),
 	}
 	for i, kind := range c.Kinds {

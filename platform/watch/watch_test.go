@@ -3,6 +3,7 @@ package watch_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -89,6 +91,32 @@ func TestARestartTellsEndsAgainAndKeepsTheSavedLog(t *testing.T) {
 	second := receive(t, b.ended)
 	require.Equal(t, first.Log, second.Log)
 	require.True(t, strings.HasSuffix(second.Message, "about to fail"), second.Message)
+}
+
+// TestTheLogIsReadBeforeTheDeadline has the pods go before the end is seen, as
+// they do when an operator enforces a deadline.
+func TestTheLogIsReadBeforeTheDeadline(t *testing.T) {
+	runs, ended := trainJob(events.Prepare), trainJob(events.Prepare, failed("DeadlineExceeded"))
+	runs.SetAnnotations(map[string]string{kube.AnnotationDeadline: began.Add(time.Second).Format(time.RFC3339)})
+	working := corev1.ContainerStatus{Name: "node", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	b := setup(t, runs, pod(t, working))
+	b.logs["p/node"] = "still at it\n"
+	read, open := make(chan string, 1), b.config.Logs
+	b.config.Logs = func(ctx context.Context, pod, container string, previous bool) (io.ReadCloser, error) {
+		defer func() { read <- pod }()
+		return open(ctx, pod, container, previous)
+	}
+	b.config.Workers = 1
+	b.start(t)
+	require.Equal(t, "p", receive(t, read))
+	require.NoError(t, b.client.Tracker().Delete(podsOf, namespace, "p"))
+	_, err := b.client.Resource(trainJobs).Namespace(namespace).Update(t.Context(), ended, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	end := receive(t, b.ended)
+	require.Contains(t, end.Message, "still at it")
+	saved, err := b.state.Get(t.Context(), "runs/"+run+"/prepare/1/log.txt")
+	require.NoError(t, err)
+	require.Equal(t, "still at it\n", string(saved.Body))
 }
 
 func TestADeletionBeforeTheEndIsTheEnd(t *testing.T) {
@@ -247,6 +275,33 @@ func TestAnEndedObjectGoesWhenItIsJudgedAndItsTimeIsOver(t *testing.T) {
 	known, err := w.Workloads(t.Context())
 	require.NoError(t, err)
 	require.Len(t, known, 2, "one is not old enough, and no function has judged the other")
+}
+
+// TestASuspendedObjectInAQueueGoesAtOnce is about Kueue, which would start it
+// again.
+func TestASuspendedObjectInAQueueGoesAtOnce(t *testing.T) {
+	queued, plain := trainJob(events.Prepare), trainJob(events.Features)
+	labels := queued.GetLabels()
+	labels["kueue.x-k8s.io/queue-name"] = "team"
+	queued.SetLabels(labels)
+	for _, o := range []*unstructured.Unstructured{queued, plain} {
+		o.SetAnnotations(map[string]string{kube.AnnotationEnd: `{"outcome":"cancelled","reason":"Cancelled","at":"` + began.Format(time.RFC3339) + `"}`})
+	}
+	b := setup(t, queued, plain)
+	for _, s := range []events.Stage{events.Prepare, events.Features} {
+		require.NoError(t, b.state.Put(t.Context(), "runs/"+run+"/"+string(s)+"/mark", nil))
+	}
+	b.config.Workers = 1
+	w, _ := b.start(t)
+	for range 2 {
+		require.Equal(t, workload.Cancelled, receive(t, b.ended).Outcome)
+	}
+	require.Eventually(t, func() bool {
+		known, err := w.Workloads(t.Context())
+		require.NoError(t, err)
+		_, there := known[name(events.Prepare)]
+		return !there && len(known) == 1
+	}, patience, time.Millisecond)
 }
 
 func TestAVagueEndTellsTheClustersLastWarning(t *testing.T) {

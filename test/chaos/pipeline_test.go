@@ -3,7 +3,12 @@
 package chaos_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/require"
@@ -29,6 +34,31 @@ func TestTheRealPipelineSurvivesAKillInEveryStage(t *testing.T) {
 	view := p.Ended(t, run)
 	require.Equal(t, journal.Registered, view.State, view.Reason)
 	require.Len(t, p.ByRun(t, "spam-detector", run), 1, "one version")
+	p.Interrupt()
+	require.Empty(t, platformtest.Leftovers(t, dir), "no process is left over")
+}
+
+// TestARunThatRayDiedUnderIsReplayed kills the head under a workload that uses
+// it, which ends the workload and the run. Ray comes back by itself, and a
+// replay goes on from the stage that failed.
+func TestARunThatRayDiedUnderIsReplayed(t *testing.T) {
+	dir := t.TempDir()
+	p := platformtest.Up(t, dir)
+	announced := p.Upload(t, "ray.parquet", p.Sample(t, 600), map[string]string{"refit-num-hpo-trials": "2", "refit-f1-threshold": "0.7"})
+	run := p.Started(t, announced.ID())
+	require.Eventually(t, func() bool {
+		log, err := os.ReadFile(filepath.Join(dir, "workloads", run+"-train-1.log"))
+		return err == nil && strings.Contains(string(log), "joined the Ray cluster")
+	}, 4*time.Minute, 20*time.Millisecond, "the baseline is not trained")
+	id, err := serviceOf(dir, "ray")
+	require.NoError(t, err)
+	require.NoError(t, id.Signal(syscall.SIGKILL))
+	view := p.Ended(t, run)
+	require.Equal(t, journal.Failed, view.State, view.Reason)
+	require.Contains(t, view.Reason, "joined the Ray cluster", "the last lines of the log")
+	again := p.Started(t, p.Request(t, map[string]any{"replay": map[string]any{"run": run, "from": "train"}}))
+	replayed := p.Ended(t, again)
+	require.Equal(t, journal.Registered, replayed.State, replayed.Reason)
 	p.Interrupt()
 	require.Empty(t, platformtest.Leftovers(t, dir), "no process is left over")
 }

@@ -59,7 +59,7 @@ func TestTheDefaultDataBecomesAServedModel(t *testing.T) {
 // mainJob runs refit run on the default data and returns its last word.
 func mainJob(t *testing.T, dir string) journal.RunView {
 	t.Helper()
-	command := platformtest.Refit(t.Context(), dir, "run", "--json")
+	command := platformtest.Refit(t, dir, "run", "--json")
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	require.NoError(t, err, "a registered model exits 0")
@@ -73,7 +73,7 @@ func mainJob(t *testing.T, dir string) journal.RunView {
 // the binary reads the old run from JetStream and exits with 3.
 func replayIsRejected(t *testing.T, dir string, view journal.RunView) {
 	t.Helper()
-	command := platformtest.Refit(t.Context(), dir, "replay", view.ID, "--from", "register", "--set", "f1_threshold=0.999", "--json")
+	command := platformtest.Refit(t, dir, "replay", view.ID, "--from", "register", "--set", "f1_threshold=0.999", "--json")
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	var exit *exec.ExitError

@@ -36,6 +36,12 @@ func (p *Platform) Upload(t testing.TB, key, file string, metadata map[string]st
 	})
 }
 
+// Bucket is a bucket of the platform's store.
+func (p *Platform) Bucket(name string) store.Bucket {
+	c := p.Connection().S3
+	return store.NewS3(store.S3Config{Endpoint: c.Endpoint, Region: c.Region, AccessKey: c.AccessKey, SecretKey: c.SecretKey}.Client(), name)
+}
+
 // Request sends dev.refit.run.requested to the broker and returns its id.
 func (p *Platform) Request(t testing.TB, data any) string {
 	t.Helper()
@@ -114,7 +120,7 @@ func (p *Platform) Versions(t testing.TB, model string) []Version {
 	var found struct {
 		Versions []Version `json:"model_versions"`
 	}
-	GetJSON(t, p.Connection().MLflow+"/api/2.0/mlflow/model-versions/search?filter=name%3D%27"+model+"%27", "", &found)
+	p.GetMLflow(t, "model-versions/search?filter=name%3D%27"+model+"%27", &found)
 	return found.Versions
 }
 
@@ -138,8 +144,14 @@ func (p *Platform) Experiment(t testing.TB, name string) string {
 			ID string `json:"experiment_id"`
 		}
 	}
-	GetJSON(t, p.Connection().MLflow+"/api/2.0/mlflow/experiments/get-by-name?experiment_name="+name, "", &found)
+	p.GetMLflow(t, "experiments/get-by-name?experiment_name="+name, &found)
 	return found.Experiment.ID
+}
+
+// GetMLflow decodes what a path below /api/2.0/mlflow/ answers into into.
+func (p *Platform) GetMLflow(t testing.TB, path string, into any) {
+	t.Helper()
+	GetJSON(t, p.Connection().MLflow+"/api/2.0/mlflow/"+path, "", into)
 }
 
 // PostMLflow posts body to a path below /api/2.0/mlflow/, which must answer 200,

@@ -64,13 +64,18 @@ func (l *Launcher) Launch(ctx context.Context, job workload.Job) error {
 	}
 	object, err := l.template.fill(job, l.cfg.Namespace, l.cfg.Clock())
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", workload.ErrInvalid, err)
 	}
 	_, err = l.objects(l.template.kind).Create(ctx, object, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create %s %s in namespace %s: %w", object.GetKind(), job.Name(), l.cfg.Namespace, err)
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("create %s %s in namespace %s: %w", object.GetKind(), job.Name(), l.cfg.Namespace, err)
+	// Whatever else is refused, such as for a quota, may be allowed later.
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return fmt.Errorf("%w: %w", workload.ErrInvalid, err)
+	}
+	return err
 }
 
 // check refuses what no object can be made of.
@@ -79,7 +84,7 @@ func (l *Launcher) check(job workload.Job) error {
 	case l.template.kind == nil:
 		return errors.New("kube: this launcher has no template, it can only cancel")
 	case !nameForm.MatchString(job.Name()):
-		return fmt.Errorf("workload name %q: accepted are 1 to 47 of a-z, 0-9 and -, a letter first and no - last", job.Name())
+		return fmt.Errorf("%w: workload name %q: accepted are 1 to 47 of a-z, 0-9 and -, a letter first and no - last", workload.ErrInvalid, job.Name())
 	case job.Image == "":
 		return fmt.Errorf("workload %s has no image: set REFIT_IMAGE", job.Name())
 	}

@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,6 +74,18 @@ func TestARefusalOfTheServerIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "exceeded quota: refit")
 	b.server.Refuse = nil
 	require.NoError(t, b.Launch(t.Context(), job()), "the next delivery launches it")
+}
+
+func TestWhatTheServerWillNeverTakeIsInvalid(t *testing.T) {
+	for status, invalid := range map[int]bool{
+		http.StatusUnprocessableEntity: true, http.StatusBadRequest: true, http.StatusForbidden: false, http.StatusInternalServerError: false,
+	} {
+		b := setup(t)
+		b.server.Refuse = func(*http.Request) (int, string) { return status, "spec.trainer.image: is wrong" }
+		err := b.Launch(t.Context(), job())
+		require.ErrorContains(t, err, "spec.trainer.image: is wrong")
+		require.Equal(t, invalid, errors.Is(err, workload.ErrInvalid), status)
+	}
 }
 
 func TestALauncherWithoutATemplateCancels(t *testing.T) {

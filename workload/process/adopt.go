@@ -43,7 +43,7 @@ func (t *task) adopt(life, rest context.Context, r Record) (verdict, error) {
 // find looks for the process of a manager that died before it could put the
 // process on record. There may be none.
 func (t *task) find(life context.Context, r *Record) error {
-	err := t.retry(life, "look for the process", func() (err error) {
+	err := t.m.retry(life, "look for the process", func() (err error) {
 		r.Session, err = session.Find(uidVariable + "=" + r.UID)
 		return err
 	})
@@ -63,7 +63,7 @@ func (t *task) ask(life context.Context, v verdict) (verdict, error) {
 	if t.m.cfg.Finished == nil {
 		return v, nil
 	}
-	err := t.retry(life, "look for the result", func() error {
+	err := t.m.retry(life, "look for the result", func() error {
 		outcome, err := t.m.cfg.Finished(life, t.snapshot().Job)
 		if err == nil && outcome != "" {
 			v.outcome = outcome

@@ -6,7 +6,7 @@ import "context"
 func (t *task) announce(life context.Context) {
 	r := t.snapshot()
 	end, name := *r.End, r.Job.Name()
-	err := t.retry(life, "announce the end", func() error {
+	err := t.m.retry(life, "announce the end", func() error {
 		if end.Log == "" {
 			uri, err := t.saveLog(life, r.Job)
 			if err != nil {

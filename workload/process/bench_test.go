@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -38,9 +40,13 @@ func TestMain(m *testing.M) {
 // serve runs a manager that launches jobs and then waits to be killed. It
 // appends the workload of each end to the file ends.
 func serve(dir string) error {
-	m, err := New(Config{Dir: dir, Command: shell, Env: path, Finished: done(dir), Ended: func(_ context.Context, end workload.End) error {
+	cfg := Config{Dir: dir, Command: shell, Env: path, Finished: done(dir), Ended: func(_ context.Context, end workload.End) error {
 		return note(dir, end)
-	}})
+	}}
+	if os.Getenv(warmVariable) != "" {
+		warmed(&cfg)
+	}
+	m, err := New(cfg)
 	if err != nil {
 		return err
 	}
@@ -70,10 +76,15 @@ func note(dir string, end workload.End) error {
 	return errors.Join(err, file.Close())
 }
 
-// host is a command that runs serve.
-func host(ctx context.Context, dir, text string, jobs int) *exec.Cmd {
+// host is a command that runs serve, with a warm program in a warm test.
+func host(ctx context.Context, t *testing.T, dir, text string, jobs int) *exec.Cmd {
+	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), managerVariable+"="+dir, "REFIT_TEST_SCRIPT="+text, "REFIT_TEST_JOBS="+strconv.Itoa(jobs))
+	cmd.Env = os.Environ()
+	if warm(t) {
+		cmd.Env = append(cmd.Env, warmVariable+"=yes")
+	}
+	cmd.Env = append(cmd.Env, managerVariable+"="+dir, "REFIT_TEST_SCRIPT="+text, "REFIT_TEST_JOBS="+strconv.Itoa(jobs))
 	return cmd
 }
 
@@ -99,6 +110,60 @@ func shell(job workload.Job) ([]string, error) {
 // path is the Env of script.
 func path(workload.Job) []string { return []string{"PATH=" + os.Getenv("PATH")} }
 
+// warmVariable makes a test binary that is a manager have a warm program.
+const warmVariable = "REFIT_TEST_WARM"
+
+// warm tells whether the test is one of those that TestWarm runs again.
+func warm(t *testing.T) bool {
+	t.Helper()
+	return strings.HasPrefix(t.Name(), "TestWarm/")
+}
+
+// warmed gives a manager a warm program whose processes become the shells that
+// run the scripts.
+func warmed(c *Config) {
+	python, err := filepath.Abs("../../.venv/bin/python")
+	if err != nil {
+		panic(err)
+	}
+	c.Command = func(job workload.Job) ([]string, error) {
+		args, err := shell(job)
+		return append([]string{python, "-m", "become"}, args...), err
+	}
+	env := append(path(workload.Job{}), "PYTHONPATH="+filepath.Join(filepath.Dir(python), "../../docker/contract")+":"+testdata())
+	c.Env = func(workload.Job) []string { return slices.Clone(env) }
+	c.Warm = &Warm{
+		Command: []string{python, "-m", "refit_contract.warm", c.Dir, "--"}, Env: append(slices.Clone(env), programOf+c.Dir), Patience: time.Minute,
+	}
+}
+
+// programOf begins the variable by which the warm program of a folder is found.
+const programOf = "REFIT_TEST_PROGRAM_OF="
+
+// testdata is the folder of the module become.
+func testdata() string {
+	dir, err := filepath.Abs("testdata")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}
+
+// noCold fails a test if a workload was started without the warm program.
+type noCold struct {
+	slog.Handler
+	b *bench
+}
+
+func (noCold) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h noCold) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "workload starts cold" && h.b.warm.Load() {
+		h.b.t.Error(r.Message)
+	}
+	return nil
+}
+
 // stay is a script that says that it runs and stays, with a child.
 const stay = `echo running; sleep 60 & wait`
 
@@ -108,6 +173,7 @@ type bench struct {
 	t    *testing.T
 	cfg  Config
 	ends chan workload.End
+	warm atomic.Bool // no workload may start cold from now on
 }
 
 // setup starts a manager on a new folder.
@@ -127,6 +193,10 @@ func on(t *testing.T, dir string, change ...func(*Config)) *bench {
 			return nil
 		},
 	}
+	if warm(t) {
+		warmed(&b.cfg)
+		b.cfg.Logger = slog.New(noCold{slog.DiscardHandler, b})
+	}
 	for _, f := range change {
 		f(&b.cfg)
 	}
@@ -135,6 +205,8 @@ func on(t *testing.T, dir string, change ...func(*Config)) *bench {
 	require.NoError(t, err)
 	require.NoError(t, b.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, b.Close(context.Background())) })
+	require.Eventually(t, func() bool { return !warm(t) || b.nursery.at() != nil }, 20*time.Second, time.Millisecond)
+	b.warm.Store(warm(t))
 	return b
 }
 
@@ -193,7 +265,7 @@ func (b *bench) gone(r Record) {
 func crash(t *testing.T, text string) (string, Record) {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := host(context.Background(), dir, text, 1)
+	cmd := host(context.Background(), t, dir, text, 1)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

@@ -29,7 +29,7 @@ func TestManagersKilledAtRandom(t *testing.T) {
 	for range kills {
 		after := time.Duration(random.IntN(80)) * time.Millisecond
 		ctx, cancel := context.WithTimeout(t.Context(), after)
-		err := host(ctx, dir, text, jobs).Run()
+		err := host(ctx, t, dir, text, jobs).Run()
 		cancel()
 		require.Error(t, err, "it was killed")
 	}

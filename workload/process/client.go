@@ -27,7 +27,7 @@ type Client struct {
 
 var _ workload.Launcher = (*Client)(nil)
 
-// Launch starts job unless its name was launched before. ErrInvalid says that
+// Launch starts job unless its name was launched before. workload.ErrInvalid says that
 // the job can never be launched.
 func (c *Client) Launch(ctx context.Context, job workload.Job) error {
 	body, err := json.Marshal(job)
@@ -94,7 +94,7 @@ func problemOf(method, path string, res *http.Response) error {
 	}
 	kind := map[int]error{
 		http.StatusNotFound:            workload.ErrNotFound,
-		http.StatusUnprocessableEntity: ErrInvalid,
+		http.StatusUnprocessableEntity: workload.ErrInvalid,
 		http.StatusServiceUnavailable:  ErrClosed,
 	}[res.StatusCode]
 	if kind == nil {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type Config struct {
 	// Env returns the whole environment of a job, as NAME=value: nothing is
 	// inherited. The manager adds REFIT_WORKLOAD and REFIT_WORKLOAD_UID.
 	Env func(workload.Job) []string
+	// Warm, if set, gives processes to the jobs whose Command it can do.
+	Warm *Warm
 	// WorkDir is where workloads run; empty means Dir.
 	WorkDir string
 	// Ended is told each end, from several goroutines, again and again until it
@@ -65,6 +68,11 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Warm != nil {
+		w := *c.Warm
+		w.Patience = cmp.Or(w.Patience, 500*time.Millisecond)
+		c.Warm = &w
+	}
 	return c
 }
 
@@ -76,6 +84,9 @@ func (c Config) validate() error {
 	}
 	if c.Command == nil || c.Ended == nil {
 		errs = append(errs, errors.New("process: Command and Ended must be set"))
+	}
+	if c.Warm != nil && len(c.Warm.Command) == 0 {
+		errs = append(errs, errors.New("process: Warm has no Command"))
 	}
 	if c.MaxParallel < 0 || c.Grace < 0 {
 		errs = append(errs, fmt.Errorf("process: MaxParallel %d and Grace %s must not be negative", c.MaxParallel, c.Grace))

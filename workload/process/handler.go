@@ -83,7 +83,7 @@ func answer(w http.ResponseWriter, status int, value any, err error) {
 	switch {
 	case errors.Is(err, workload.ErrNotFound):
 		refuse(w, http.StatusNotFound, err.Error())
-	case errors.Is(err, ErrInvalid):
+	case errors.Is(err, workload.ErrInvalid):
 		refuse(w, http.StatusUnprocessableEntity, err.Error())
 	case errors.Is(err, ErrClosed):
 		refuse(w, http.StatusServiceUnavailable, err.Error())

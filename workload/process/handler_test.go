@@ -103,7 +103,7 @@ func TestClientPassesErrorsOn(t *testing.T) {
 	s := open(t)
 	job := script(1, ``)
 	job.Run = "../x"
-	require.ErrorIs(t, s.client.Launch(t.Context(), job), ErrInvalid)
+	require.ErrorIs(t, s.client.Launch(t.Context(), job), workload.ErrInvalid)
 	_, err := s.client.Get(t.Context(), "x")
 	require.ErrorIs(t, err, workload.ErrNotFound)
 	require.ErrorIs(t, s.client.Cancel(t.Context(), "../x"), workload.ErrNotFound)

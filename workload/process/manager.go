@@ -24,9 +24,10 @@ const unlimited = 1 << 20
 // Manager runs workloads as processes. It is a workload.Launcher, safe for
 // concurrent use.
 type Manager struct {
-	cfg    Config
-	folder folder
-	slots  chan struct{}
+	cfg     Config
+	folder  folder
+	slots   chan struct{}
+	nursery *nursery
 
 	lock *os.File
 	stop context.CancelFunc // ends all processes, politely
@@ -50,6 +51,7 @@ func New(cfg Config) (*Manager, error) {
 		cfg: cfg, folder: folder(cfg.Dir), tasks: map[string]*task{},
 		add: make(chan *task), idle: make(chan struct{}),
 	}
+	m.nursery = &nursery{m: m}
 	slots := cfg.MaxParallel
 	if slots == 0 {
 		slots = unlimited
@@ -85,6 +87,21 @@ func (m *Manager) Start(ctx context.Context) error {
 	return nil
 }
 
+// keepWarm runs the warm program, if there is to be one, until the func that it
+// returns is called.
+func (m *Manager) keepWarm() (end func()) {
+	if m.cfg.Warm == nil {
+		return func() {}
+	}
+	life, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { m.nursery.run(life) })
+	return func() {
+		stop()
+		running.Wait()
+	}
+}
+
 // reserve gives a slot to a task whose process may run already, while there is
 // one.
 func (m *Manager) reserve(t *task) {
@@ -110,6 +127,7 @@ func (m *Manager) release(t *task) {
 // is done. rest is done when nothing may take its time any more.
 func (m *Manager) loop(life, rest context.Context, found []*task) {
 	defer close(m.idle)
+	defer m.keepWarm()() // it tells how its processes ended, so it ends after them
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, t := range found {
@@ -144,7 +162,7 @@ func (m *Manager) Close(ctx context.Context) error {
 }
 
 // Launch starts job unless its name was launched before. It returns when the
-// job is on record, which may be before its process runs. ErrInvalid says that
+// job is on record, which may be before its process runs. workload.ErrInvalid says that
 // the job can never be launched.
 func (m *Manager) Launch(_ context.Context, job workload.Job) error {
 	if err := check(job); err != nil {

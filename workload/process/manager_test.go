@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -58,7 +57,7 @@ func TestEndSaysWhy(t *testing.T) {
 }
 
 func TestOutOfMemoryIsAKillWhileTheKernelHadNone(t *testing.T) {
-	v := verdict{status: exec.Command("/bin/sh", "-c", `kill -KILL $$`).Run(), oom: true}
+	v := verdict{status: exitError(syscall.SIGKILL), oom: true}
 	outcome, reason, _ := v.word("")
 	require.Equal(t, workload.Failed, outcome)
 	require.Equal(t, "OutOfMemory", reason)
@@ -103,7 +102,7 @@ func TestLaunchRefusesWhatCanNeverRun(t *testing.T) {
 			job := good
 			test.change(&job)
 			err := b.Launch(t.Context(), job)
-			require.ErrorIs(t, err, ErrInvalid)
+			require.ErrorIs(t, err, workload.ErrInvalid)
 			require.ErrorContains(t, err, test.wantErr)
 			require.Empty(t, b.List())
 		})

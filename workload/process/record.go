@@ -14,9 +14,6 @@ import (
 	"refit.dev/workload/process/session"
 )
 
-// ErrInvalid is returned by Launch for a job that can never be launched.
-var ErrInvalid = errors.New("invalid job")
-
 // State says how far a job is.
 type State string
 
@@ -52,16 +49,16 @@ var named = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
 // check tells whether job can be launched here.
 func check(job workload.Job) error {
 	if name := job.Name(); !named.MatchString(name) {
-		return fmt.Errorf("%w: name %q must match %s", ErrInvalid, name, named)
+		return fmt.Errorf("%w: name %q must match %s", workload.ErrInvalid, name, named)
 	}
 	if !job.Stage.Valid() {
-		return fmt.Errorf("%w: stage %q is unknown", ErrInvalid, job.Stage)
+		return fmt.Errorf("%w: stage %q is unknown", workload.ErrInvalid, job.Stage)
 	}
 	if job.Attempt < 1 {
-		return fmt.Errorf("%w: attempt %d must be 1 or more", ErrInvalid, job.Attempt)
+		return fmt.Errorf("%w: attempt %d must be 1 or more", workload.ErrInvalid, job.Attempt)
 	}
 	if u, err := url.Parse(job.Spec); err != nil || u.Scheme == "" {
-		return fmt.Errorf("%w: spec %q must be a URI", ErrInvalid, job.Spec)
+		return fmt.Errorf("%w: spec %q must be a URI", workload.ErrInvalid, job.Spec)
 	}
 	return nil
 }

@@ -3,9 +3,6 @@ package process
 import (
 	"context"
 	"sync"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"refit.dev/workload"
 )
@@ -40,7 +37,7 @@ func (t *task) snapshot() Record {
 // update changes the record, on disk first. While the disk refuses, it tries
 // again until life is done; one try is made in any case.
 func (t *task) update(life context.Context, change func(*Record)) error {
-	return t.retry(life, "save the record", func() error { return t.set(change) })
+	return t.m.retry(life, "save the record", func() error { return t.set(change) })
 }
 
 // set changes the record, on disk first.
@@ -104,16 +101,4 @@ func (t *task) finish(life, rest context.Context, r Record) (verdict, error) {
 		return t.start(life, rest, r)
 	}
 	return t.adopt(life, rest, r)
-}
-
-// retry calls try until it succeeds or life is done, at least once.
-func (t *task) retry(life context.Context, what string, try func() error) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 15*time.Second
-	_, err := backoff.Retry(life, func() (struct{}, error) { return struct{}{}, try() },
-		backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(0),
-		backoff.WithNotify(func(err error, wait time.Duration) {
-			t.m.cfg.Logger.Warn("will try again", "to", what, "after", wait, "error", err)
-		}))
-	return err
 }

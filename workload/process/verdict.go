@@ -67,21 +67,51 @@ func (v verdict) word(lines string) (workload.Outcome, string, string) {
 
 // failure words the end of a process that failed by itself.
 func (v verdict) failure(lines string) (workload.Outcome, string, string) {
-	var exit *exec.ExitError
+	var exit exitError
 	if !errors.As(v.status, &exit) {
 		return workload.Failed, "ExitStatus", "its result says that it failed"
 	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
 	memory := strings.Contains(lines, "MemoryError") || strings.Contains(lines, "std::bad_alloc")
-	switch {
-	case ok && status.Signal() == syscall.SIGKILL && v.oom:
+	switch status := syscall.WaitStatus(exit); {
+	case status.Signal() == syscall.SIGKILL && v.oom:
 		return workload.Failed, "OutOfMemory", "the kernel ran out of memory and killed it"
 	case memory:
 		return workload.Failed, "OutOfMemory", fmt.Sprintf("it got no more memory: %v", exit)
-	case ok && status.Signaled():
+	case status.Signaled():
 		return workload.Failed, "Signal", fmt.Sprintf("it was killed by signal %d (%s)", status.Signal(), status.Signal())
+	default:
+		return workload.Failed, "ExitStatus", fmt.Sprintf("it ended with status %d", status.ExitStatus())
 	}
-	return workload.Failed, "ExitStatus", fmt.Sprintf("it ended with status %d", exit.ExitCode())
+}
+
+// exitError is the exit status of a process that failed.
+type exitError syscall.WaitStatus
+
+func (e exitError) Error() string {
+	if status := syscall.WaitStatus(e); status.Signaled() {
+		return fmt.Sprintf("signal: %s", status.Signal())
+	}
+	return fmt.Sprintf("exit status %d", syscall.WaitStatus(e).ExitStatus())
+}
+
+// exitOf is the error of a status, nil for success.
+func exitOf(status syscall.WaitStatus) error {
+	if status == 0 {
+		return nil
+	}
+	return exitError(status)
+}
+
+// wait waits for the end of a process that cmd started.
+func wait(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok {
+			return exitOf(status)
+		}
+	}
+	return err
 }
 
 // fileURI is the URI of a local file.

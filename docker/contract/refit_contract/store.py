@@ -34,6 +34,10 @@ class Store:
         self._s3 = _S3(env=os.environ if env is None else env)
         self._files = _Files()
 
+    def warm(self) -> None:
+        """Load what the S3 client reads from disk when it is made; no connection is opened."""
+        self._s3.client()
+
     def read(self, uri: str) -> bytes:
         """Return the object's content; meant for small objects."""
         backend, place = self._open(uri)
@@ -202,16 +206,16 @@ class _S3(_Backend):
             pin["IfMatch"] = etag if etag.startswith('"') else f'"{etag}"'
         bucket, _, key = place.partition("/")
         with _translated(f"read s3://{place}"):
-            body = self._client().get_object(Bucket=bucket, Key=key, **pin)["Body"]
+            body = self.client().get_object(Bucket=bucket, Key=key, **pin)["Body"]
             yield from body.iter_chunks(_CHUNK)
 
     def write(self, place: str, content: bytes | Path) -> None:
         bucket, _, key = place.partition("/")
         with _translated(f"write s3://{place}"):
             if isinstance(content, bytes):
-                self._client().put_object(Bucket=bucket, Key=key, Body=content)
+                self.client().put_object(Bucket=bucket, Key=key, Body=content)
             else:
-                self._client().upload_file(str(content), bucket, key)
+                self.client().upload_file(str(content), bucket, key)
 
     def create(self, place: str, content: bytes) -> bool:
         return self.put_if(place, content, IfNoneMatch="*")
@@ -220,7 +224,7 @@ class _S3(_Backend):
         bucket, _, key = place.partition("/")
         try:
             with _translated(f"write s3://{place}"):
-                self._client().put_object(Bucket=bucket, Key=key, Body=content, **condition)
+                self.client().put_object(Bucket=bucket, Key=key, Body=content, **condition)
         except InputChangedError:
             return False
         return True
@@ -228,13 +232,13 @@ class _S3(_Backend):
     def read_version(self, place: str) -> tuple[bytes, str]:
         bucket, _, key = place.partition("/")
         with _translated(f"read s3://{place}"):
-            answer = self._client().get_object(Bucket=bucket, Key=key)
+            answer = self.client().get_object(Bucket=bucket, Key=key)
             return answer["Body"].read(), answer["ETag"]
 
     def stat(self, place: str) -> tuple[Artifact, datetime]:
         bucket, _, key = place.partition("/")
         with _translated(f"look at s3://{place}"):
-            head = self._client().head_object(Bucket=bucket, Key=key)
+            head = self.client().head_object(Bucket=bucket, Key=key)
         version = head.get("VersionId", "")
         artifact = Artifact(
             uri="",
@@ -244,7 +248,7 @@ class _S3(_Backend):
         )
         return artifact, head["LastModified"].astimezone(UTC)
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
         if self._made is None:
             import boto3
             from botocore.config import Config

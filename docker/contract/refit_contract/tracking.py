@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from refit_contract import lean
 from refit_contract.errors import MLflowUnavailableError
 from refit_contract.spec import Spec
 from refit_contract.wait import wait_for
@@ -21,6 +22,8 @@ from refit_contract.wait import wait_for
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+lean.mlflow()
 
 NAMES: Final[Mapping[str, str]] = {"train": "baseline", "tune": "tune", "register": "evaluate"}
 """The name of each tracking stage's run in MLflow."""
@@ -47,8 +50,6 @@ def connect(spec: Spec) -> MlflowClient:
             error=MLflowUnavailableError,
             at_most=_PATIENCE,
         )
-    # Its telemetry calls out, and writes into the home directory.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # A workload's log has better things to tell than two lines for every run that ends.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient

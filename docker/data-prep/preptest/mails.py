@@ -14,6 +14,9 @@ import polars as pl
 DATASET = Path(__file__).parents[3] / "datasets" / "processed" / "emails" / "all_emails.parquet"
 """The default data of the repository."""
 
+ODD = Path(__file__).parents[1] / "tests" / "cpython" / "data"
+"""CPython's folder of messages that broke mail parsers, pictures and sounds among them."""
+
 START = datetime(2002, 6, 1, tzinfo=UTC)
 """When the first made mail was sent."""
 
@@ -24,6 +27,11 @@ def sample(count: int) -> pl.DataFrame:
     """Return `count` mails of the default data, evenly spread over its folders."""
     mails = pl.read_parquet(DATASET)
     return mails[[i * len(mails) // count for i in range(count)]]
+
+
+def odd() -> dict[str, bytes]:
+    """Return every file of ODD by its name."""
+    return {path.name: path.read_bytes() for path in sorted(ODD.iterdir())}
 
 
 def sentence(number: int, *, words: int = 60) -> str:

@@ -2,18 +2,22 @@
 
 TF-IDF and the senders' history are fitted on the part "fit" alone. Every mail's features
 then go into the parquet files of a Feast repository, and the matrices are what Feast's
-point-in-time join returns for the mails, in bounded chunks.
+point-in-time join returns for the mails, in bounded chunks: time grows with the mails, memory
+does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from refit_contract.columns import FEATURES, KEYS, VIEWS
 from refit_contract.errors import BadInputError
@@ -22,8 +26,9 @@ from refit_contract.spec import Artifact, Spec
 from refit_data_prep.engineered import engineered
 from refit_data_prep.matrix import MAIL_SCHEMA, text_of, with_body
 from refit_data_prep.repository import SENDER_VIEW, Repository, sender_rows
+from refit_data_prep.rows import Rows
 from refit_data_prep.sender import History
-from refit_data_prep.split import FIT
+from refit_data_prep.split import FIT, TEST
 from refit_data_prep.tfidf import Tfidf
 
 BATCH: Final = 1_000
@@ -32,7 +37,7 @@ BATCH: Final = 1_000
 CHUNK: Final = 20_000
 """Mails that Feast is asked for at once."""
 
-_TFIDF_VIEW: Final = "email_tfidf_features"
+_COLUMNS: Final = tuple(name for view, names in VIEWS.items() if view != SENDER_VIEW for name in names)
 
 
 def features(_spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
@@ -40,7 +45,7 @@ def features(_spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[
 
     Raises BadInputError when there is nothing to fit on, FeatureStoreError when Feast fails.
     """
-    train, test = context.download("train"), context.download("test")
+    files = context.download("train"), context.download("test")
     entities = _entities(context.download("entities"))
     fit = entities.filter(pl.col("part") == FIT)
     if fit.is_empty():
@@ -48,22 +53,24 @@ def features(_spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[
     folder = context.scratch / "feast"
     folder.mkdir()
     repository = Repository(folder, threads=context.cpus)
-    tfidf = Tfidf.fit(_texts(train))
-    context.log.info("%d terms of %d mails", len(tfidf.terms), tfidf.documents)
-    history = History.fit(domains=fit["sender_domain"], times=fit["event_timestamp"], labels=fit["label"])
-    sender_rows(history, entities).write_parquet(repository.source(SENDER_VIEW))
-    _write_sources(context, repository, tfidf, (train, test), total=len(entities))
-    repository.apply()
-    paths = _write_fitted(context.scratch, tfidf, history)
-    rows = {}
-    for name in ("train", "test"):
-        chosen = entities.filter((pl.col("part") == "test") == (name == "test"))
-        paths[f"{name}_matrix"] = context.scratch / f"{name}_matrix.parquet"
-        _write_matrix(context, repository, chosen, paths[f"{name}_matrix"])
-        rows[f"{name}_rows"] = len(chosen)
-    paths["registry"] = repository.registry
+    # Feast works in Python, polars outside of it: neither waits for the other.
+    with (
+        ThreadPoolExecutor(max_workers=1) as pool,
+        Rows(context.scratch / "rows", count=len(entities), width=len(_COLUMNS)) as rows,
+    ):
+        applied = pool.submit(repository.apply)
+        tfidf = Tfidf.fit(_texts(files[0]))
+        context.log.info("%d terms of %d mails", len(tfidf.terms), tfidf.documents)
+        history = History.fit(domains=fit["sender_domain"], times=fit["event_timestamp"], labels=fit["label"])
+        sender_rows(history, entities).write_parquet(repository.source(SENDER_VIEW))
+        _compute(context, tfidf, files, entities, rows)
+        applied.result()
+        paths = {**_write_fitted(context.scratch, tfidf, history), "registry": repository.registry}
+        paths |= _write_matrices(context, repository, entities, rows)
+    test = int((entities["part"] == TEST).sum())
     figures = {
-        **rows,
+        "train_rows": len(entities) - test,
+        "test_rows": test,
         "columns": len(FEATURES),
         "feast_seconds": round(repository.seconds, 3),
         "vocabulary": len(tfidf.terms),
@@ -88,33 +95,62 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(batch)
 
 
-def _write_sources(
-    context: Context,
-    repository: Repository,
-    tfidf: Tfidf,
-    files: tuple[Path, ...],
-    *,
-    total: int,
-) -> None:
-    """Write the parquet files of the four views that are keyed by email_id."""
-    views = [view for view in VIEWS if view != SENDER_VIEW]
-    writers = {view: _writer(repository.source(view), VIEWS[view]) for view in views}
+def _compute(context: Context, tfidf: Tfidf, files: tuple[Path, ...], entities: pl.DataFrame, rows: Rows) -> None:
+    """Write the features of the four views that are keyed by email_id to `rows`, in matrix order."""
+    order = entities.select("email_id").with_row_index("row")
     done = 0
+    for path in files:
+        places = _places(path, order)
+        for mails in _batches(path):
+            context.check_deadline()
+            full = with_body(mails)
+            values = np.concatenate([engineered(full).to_numpy(), tfidf.transform(text_of(full))], axis=1)
+            rows.write(places[: len(mails)], values)
+            places = places[len(mails) :]
+            done += len(mails)
+            context.progress.report("features", done=done, total=len(entities))
+
+
+def _places(path: Path, order: pl.DataFrame) -> NDArray[np.int64]:
+    """Return the row in matrix order of each mail of the file `path`, -1 for one that is in no matrix."""
+    mails = pl.read_parquet(path, columns=["email_id"])
+    found = mails.join(order, on="email_id", how="left", maintain_order="left")["row"]
+    return found.cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def _write_matrices(context: Context, repository: Repository, entities: pl.DataFrame, rows: Rows) -> dict[str, Path]:
+    """Write what Feast returns for `entities`, a chunk at a time; return the two matrices."""
+    paths = {name: context.scratch / f"{name}.parquet" for name in ("train_matrix", "test_matrix")}
+    writers = {name: _matrix_writer(path) for name, path in paths.items()}
     try:
-        for path in files:
-            for mails in _batches(path):
-                context.check_deadline()
-                full = with_body(mails)
-                terms = pl.DataFrame(tfidf.transform(text_of(full)), schema=list(VIEWS[_TFIDF_VIEW]))
-                values = pl.concat([full.select(_SOURCE_KEYS), engineered(full), terms], how="horizontal")
-                for view, writer in writers.items():
-                    table = values.select(*_SOURCE_KEYS, *VIEWS[view]).to_arrow()
-                    writer.write_table(table.cast(writer.schema))
-                done += len(mails)
-                context.progress.report("features", done=done, total=total)
+        for at in range(0, len(entities), CHUNK):
+            context.check_deadline()
+            chunk = entities.slice(at, CHUNK)
+            _write_sources(repository, chunk, rows, at)
+            values = pl.concat([chunk, repository.matrix(chunk)], how="horizontal")
+            judged = pl.col("part") == TEST
+            for name, chosen in (("train_matrix", ~judged), ("test_matrix", judged)):
+                writers[name].write_table(values.filter(chosen).to_arrow().cast(writers[name].schema))
+            context.progress.report("matrices", done=at + len(chunk), total=len(entities))
     finally:
         for writer in writers.values():
             writer.close()
+    return paths
+
+
+def _write_sources(repository: Repository, chunk: pl.DataFrame, rows: Rows, at: int) -> None:
+    """Write the rows of `chunk`, from the row `at` on, as the sources of the views keyed by email_id.
+
+    They hold no other chunk's: a mail's row answers for that mail alone, and Feast reads a source
+    whole each time that it is asked.
+    """
+    filled = rows.filled[at : at + len(chunk)]
+    keys = chunk.select(_SOURCE_KEYS).filter(filled)
+    values = pl.DataFrame(rows.read(at, len(chunk))[filled], schema=list(_COLUMNS))
+    for view, names in VIEWS.items():
+        if view != SENDER_VIEW:
+            table = pl.concat([keys, values.select(names)], how="horizontal")
+            table.write_parquet(repository.source(view), compression="uncompressed", statistics=False)
 
 
 def _write_fitted(folder: Path, tfidf: Tfidf, history: History) -> dict[str, Path]:
@@ -124,29 +160,8 @@ def _write_fitted(folder: Path, tfidf: Tfidf, history: History) -> dict[str, Pat
     return paths
 
 
-def _write_matrix(context: Context, repository: Repository, entities: pl.DataFrame, path: Path) -> None:
-    """Write what Feast returns for `entities` to `path`, a chunk at a time."""
-    writer = _matrix_writer(path)
-    try:
-        for at in range(0, len(entities), CHUNK):
-            context.check_deadline()
-            chunk = entities.slice(at, CHUNK)
-            values = pl.concat([chunk, repository.matrix(chunk)], how="horizontal")
-            writer.write_table(values.to_arrow().cast(writer.schema))
-            done = at + len(chunk)
-            context.progress.report(path.stem, done=done, total=len(entities))
-    finally:
-        writer.close()
-
-
 _SOURCE_KEYS: Final = ("email_id", "event_timestamp")
 _TIME: Final = pa.timestamp("us", tz="UTC")
-
-
-def _writer(path: Path, names: tuple[str, ...]) -> pq.ParquetWriter:
-    keys = [("email_id", pa.string()), ("event_timestamp", _TIME)]
-    schema = pa.schema([*keys, *((name, pa.float32()) for name in names)])
-    return pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=False)
 
 
 def _matrix_writer(path: Path) -> pq.ParquetWriter:

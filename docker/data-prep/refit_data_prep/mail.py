@@ -29,6 +29,7 @@ TOLERANCE: Final = timedelta(days=1)
 """How far `Date` may be from `Received` before `Received` wins."""
 
 _LONGEST_TIME: Final = 200
+_MOST_WORDS: Final = 2000
 _YEAR_BELOW_100: Final = re.compile(r"[A-Za-z]{3,9}[.\s-]+00\d\d\b")
 _HEADER: Final = re.compile(rb"([\x21-\x39\x3b-\x7e]{1,100})[ \t]*:")
 _MBOX: Final = re.compile(rb"\s*(?:>?From [^\n]*\n)?")
@@ -205,9 +206,11 @@ def _plain(raw: bytes) -> Mail:
 def _bodies(raw: bytes, body: bytes) -> tuple[list[str], list[str]]:
     from fast_mail_parser import ParseError, parse_email
 
-    with contextlib.suppress(ParseError, ValueError):
-        mail = parse_email(raw)
-        return mail.text_plain, mail.text_html
+    # The time that the fast parser takes for headers grows with the square of their encoded words.
+    if raw.count(b"=?", 0, len(raw) - len(body)) <= _MOST_WORDS:
+        with contextlib.suppress(ParseError, ValueError):
+            mail = parse_email(raw)
+            return mail.text_plain, mail.text_html
     try:
         return _bodies_by_library(message_from_bytes(raw, policy=policy.compat32))
     except Exception:  # noqa: BLE001 - the library's own bugs on hostile mail are many

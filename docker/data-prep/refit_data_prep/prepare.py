@@ -147,10 +147,10 @@ def _plan(keys: Keys, spec: Spec, signatures: Signatures, name: str) -> Plan:
     drops = dict(keys.drops)
     rows = _distinct(keys, drops)
     if len(rows) == 0:
-        counts = ", ".join(f"{n} {r}" for r, n in sorted(Counter(drops.values()).items()))
         raise BadInputError(
-            f"{name} has no usable row: {counts}; mail is dated from"
-            f" {mail.EARLIEST:%Y-%m-%d} to its landing, {spec.data.landed_at:%Y-%m-%d %H:%M}"
+            f"{name} has no usable row: {_counted(drops)}; a row needs a subject or a body, a label, and a date"
+            f" from {mail.EARLIEST:%Y-%m-%d} to its landing, {spec.data.landed_at:%Y-%m-%d %H:%M}:"
+            " correct the rows and upload the file again"
         )
     roots = signatures.groups(rows)
     groups = [keys.hash_of(rows[root]) for root in roots]
@@ -159,7 +159,7 @@ def _plan(keys: Keys, spec: Spec, signatures: Signatures, name: str) -> Plan:
         if part == split.NEAR_COPY:
             drops[row] = part
     stays = [(r, p, g) for r, p, g in zip(rows.tolist(), parts, groups, strict=True) if r not in drops]
-    _check_classes(keys, [(r, p) for r, p, _ in stays], spec.parameters, name)
+    _check_classes(keys, [(r, p) for r, p, _ in stays], spec.parameters, name, drops)
     return Plan(
         parts={r: p for r, p, _ in stays},
         groups={r: g for r, _, g in stays},
@@ -192,7 +192,14 @@ def _parts(parameters: Parameters, keys: Keys, rows: NDArray[np.int64], groups: 
     return split.by_time(groups, times, names, ratio=ratio)
 
 
-def _check_classes(keys: Keys, stays: list[tuple[int, str]], parameters: Parameters, name: str) -> None:
+def _counted(drops: Mapping[int, str]) -> str:
+    """Return how many rows go for each reason, in words."""
+    return ", ".join(f"{n} {r}" for r, n in sorted(Counter(drops.values()).items())) or "none"
+
+
+def _check_classes(
+    keys: Keys, stays: list[tuple[int, str]], parameters: Parameters, name: str, drops: Mapping[int, str]
+) -> None:
     counts = Counter((part, keys.labels[row]) for row, part in stays)
     for part in (split.FIT, split.VALIDATION, split.TEST):
         spam, ham = counts[part, 1], counts[part, 0]
@@ -201,7 +208,7 @@ def _check_classes(keys: Keys, stays: list[tuple[int, str]], parameters: Paramet
                 f"the {part} part of {name} would have {spam} spam and {ham} ham; each part needs"
                 f" both: upload more mail of the missing kind, or change test_split_ratio"
                 f" ({parameters.test_split_ratio}), seed ({parameters.seed}) or split"
-                f" ({parameters.split!r})"
+                f" ({parameters.split!r}); {len(stays)} rows stay, dropped are {_counted(drops)}"
             )
 
 

@@ -21,9 +21,12 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from refit_contract import lean
 from refit_contract.columns import FEATURES, VIEWS
 from refit_contract.errors import FeatureStoreError, WorkloadError
 from refit_data_prep.sender import COLUMNS, History, ratios
+
+lean.feast()
 
 SENDER_VIEW: Final = "sender_domain_features"
 SERVICE: Final = "spam_detection"
@@ -50,8 +53,8 @@ entity_key_serialization_version: 3
 class Repository:
     """A Feast repository in a folder of its own; nothing is written outside of it.
 
-    Write the parquet files at `source`, then `apply`, then ask `matrix`. Whatever goes
-    wrong in Feast is a FeatureStoreError.
+    `apply`, write the parquet files at `source`, then ask `matrix`. Whatever goes wrong in
+    Feast is a FeatureStoreError.
     """
 
     def __init__(self, folder: Path, *, threads: int) -> None:

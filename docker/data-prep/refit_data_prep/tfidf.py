@@ -8,6 +8,7 @@ term instead of to chance. scikit-learn is not needed, neither to fit nor to ser
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ TERM: Final = r"\w\w+"
 """A term: two or more word characters of the lower-case text (Rust regex, Unicode)."""
 
 _FORMAT: Final = 1
+_ROW: Final = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +46,11 @@ class Tfidf:
         A text counts as often as it occurs; memory grows with the number of different
         terms, not with the texts.
         """
-        counts = pl.DataFrame(schema={"term": pl.String, "count": pl.UInt32, "df": pl.UInt32})
-        documents = 0
+        seen, documents = _Seen(), 0
         for batch in batches:
             documents += len(batch)
-            per_text = _counts(batch)
-            new = per_text.group_by("term").agg(
-                pl.col("count").sum().cast(pl.UInt32), pl.len().cast(pl.UInt32).alias("df")
-            )
-            counts = pl.concat([counts, new]).group_by("term").agg(pl.col("count", "df").sum())
-        kept = counts.sort(["count", "term"], descending=[True, False]).head(size).sort("term")
+            seen.add(batch)
+        kept = seen.table().sort(["count", "term"], descending=[True, False]).head(size).sort("term")
         df = kept["df"].to_numpy().astype(np.float64)
         idf = np.log((1.0 + documents) / (1.0 + df)) + 1.0
         return cls(terms=tuple(kept["term"]), idf=tuple(idf.tolist()), documents=documents)
@@ -63,15 +60,16 @@ class Tfidf:
 
         Each row depends on its own text alone, bit for bit.
         """
-        matrix = np.zeros((len(texts), TFIDF_TERMS), dtype=np.float64)
-        vocabulary = pl.DataFrame(
-            {"term": self.terms, "column": range(len(self.terms))},
-            schema={"term": pl.String, "column": pl.UInt32},
-        )
-        found = _counts(texts).join(vocabulary, on="term", how="inner")
-        idf = np.asarray(self.idf, dtype=np.float64)
-        rows, columns = found["row"].to_numpy(), found["column"].to_numpy()
-        matrix[rows, columns] = found["count"].to_numpy() * idf[columns]
+        rows, terms = _tokens(texts)
+        # Whatever is no term of the vocabulary becomes null.
+        columns = terms.cast(pl.Enum(self.terms), strict=False).to_physical()
+        known = columns.is_not_null()
+        places = rows.filter(known).cast(pl.Int64) * TFIDF_TERMS + columns.filter(known).cast(pl.Int64)
+        shape = (len(texts), TFIDF_TERMS)
+        counts = np.bincount(places.to_numpy(), minlength=math.prod(shape)).reshape(shape)
+        weights = np.zeros(TFIDF_TERMS)
+        weights[: len(self.idf)] = self.idf
+        matrix = counts * weights
         norms = np.sqrt((matrix * matrix).sum(axis=1))
         matrix /= np.where(norms > 0, norms, 1.0)[:, None]
         return matrix.astype(np.float32)
@@ -103,13 +101,41 @@ class Tfidf:
         )
 
 
-def _counts(texts: pl.Series) -> pl.DataFrame:
-    """Return row, term, count for each different term of each text."""
-    tokens = texts.cast(pl.String).str.to_lowercase().str.extract_all(TERM)
-    return (
-        pl.DataFrame({"row": pl.arange(0, len(texts), eager=True, dtype=pl.UInt32), "term": tokens})
-        .explode("term", empty_as_null=True)
-        .drop_nulls("term")
-        .group_by("row", "term")
-        .agg(pl.len().alias("count"))
-    )
+class _Seen:
+    """How often each term was seen, and in how many texts."""
+
+    def __init__(self) -> None:
+        # Codes of their own: those that polars keeps by default would stay in the process.
+        self._codes = pl.Categories.random()
+        # The codes are forgotten with the last series that has them.
+        self._kept = pl.Series(dtype=pl.Categorical(self._codes))
+        self._count = np.zeros(0, dtype=np.int64)
+        self._df = np.zeros(0, dtype=np.int64)
+
+    def add(self, texts: pl.Series) -> None:
+        """Count the terms of `texts`."""
+        rows, terms = _tokens(texts)
+        coded = terms.cast(pl.Categorical(self._codes))
+        self._kept = coded[:0]
+        codes = coded.to_physical().cast(pl.Int64)
+        pairs = (rows.cast(pl.Int64) * _ROW + codes).unique()
+        self._count = _added(self._count, codes)
+        self._df = _added(self._df, pairs % _ROW)
+
+    def table(self) -> pl.DataFrame:
+        """Return term, count and df of each term."""
+        return pl.DataFrame({"term": self._codes.to_series(), "count": self._count, "df": self._df})
+
+
+def _added(counts: NDArray[np.int64], codes: pl.Series) -> NDArray[np.int64]:
+    found = np.bincount(codes.to_numpy(), minlength=len(counts))
+    found[: len(counts)] += counts
+    return found
+
+
+def _tokens(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return the terms of all texts one after the other, each with the number of its text."""
+    terms = texts.cast(pl.String).str.to_lowercase().str.extract_all(TERM)
+    table = pl.DataFrame({"row": pl.arange(0, len(texts), eager=True, dtype=pl.UInt32), "term": terms})
+    table = table.explode("term", empty_as_null=True).drop_nulls("term")
+    return table["row"], table["term"]

@@ -47,6 +47,8 @@ _FIELDS: Final = (
 )
 _TIMES: Final = ("date", "event_timestamp")
 _SHOWN: Final = 5
+_NAMES: Final = 30
+_LONGEST: Final = 80
 _HOP_TIME: Final = re.compile(
     r"(?:[A-Z][a-z]{2},\s*)?\d{1,2}\s+[A-Z][a-z]{2}\s+\d{2,4}\s+\d\d:\d\d(?::\d\d)?(?:\s+[-+]\d{4})?"
 )
@@ -120,7 +122,7 @@ class Upload:
                 found = _with_time(found, value)
         return Row(
             index=index,
-            email_id="" if identity is None else str(identity),
+            email_id=_string(identity),
             label=_label(value["label"]),
             mail=found,
             raw=raw,
@@ -129,16 +131,15 @@ class Upload:
     def _read(self, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
         with self._readable():
             for batch in self._file.iter_batches(batch_size=BATCH, columns=columns):
-                yield {n: batch.column(n).to_pylist() for n in batch.schema.names}
+                yield {n: _values(batch.column(n)) for n in batch.schema.names}
 
     def _layout(self, names: list[str]) -> Layout:
-        have = ", ".join(names) or "none"
         if "label" not in names:
-            raise BadInputError(f"{self._name} has no column label, it has: {have}; {ACCEPTED}")
+            raise BadInputError(f"{self._name} has no column label, it has: {_listed(names)}; {ACCEPTED}")
         for layout, marks in _MARKS.items():
             if marks.intersection(names):
                 return layout
-        raise BadInputError(f"{self._name} has no column with mail, it has: {have}; {ACCEPTED}")
+        raise BadInputError(f"{self._name} has no column with mail, it has: {_listed(names)}; {ACCEPTED}")
 
     def _used(self, names: list[str]) -> list[str]:
         fields = _FIELDS if self.layout == "columns" else (self.layout,)
@@ -146,14 +147,21 @@ class Upload:
 
     def _check_types(self) -> None:
         schema = self._file.schema_arrow
-        for name in sorted(_TEXTS.intersection(self.columns)):
-            kind = schema.field(name).type
-            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not any(test(kind) for test in _TEXTUAL):
-                raise BadInputError(
-                    f"column {name} of {self._name} has type {kind}; accepted are strings"
-                    " and binary: write it as one of these"
-                )
+        twice = sorted(n for n in set(self.columns) if schema.names.count(n) > 1)
+        if twice:
+            raise BadInputError(
+                f"{self._name} has several columns of the name {_listed(twice)}; accepted is one of each name:"
+                " rename the others or leave them out"
+            )
+        for names, tests, accepted in _TYPES:
+            for name in sorted(names.intersection(self.columns)):
+                kind = schema.field(name).type
+                kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+                if not any(test(kind) for test in tests):
+                    raise BadInputError(
+                        f"column {name} of {self._name} has type {str(kind)[:_LONGEST]}; accepted are {accepted}:"
+                        " write it as one of these"
+                    )
 
     def _check_labels(self) -> None:
         found: Counter[int | None] = Counter()
@@ -163,17 +171,18 @@ class Upload:
                 try:
                     found[_label(value)] += 1
                 except ValueError:
-                    unknown[str(value)[:80]] += 1
+                    unknown[_string(value)[:_LONGEST]] += 1
         if unknown:
             listed = ", ".join(f"{v!r} ({n} rows)" for v, n in unknown.most_common(_SHOWN))
             raise BadInputError(
                 f"column label of {self._name} has unknown values: {listed}"
-                f"{' and others' if len(unknown) > _SHOWN else ''}; accepted are ham, spam, 0, 1"
+                f"{' and others' if len(unknown) > _SHOWN else ''}; accepted are ham, spam, 0, 1:"
+                " write one of these into each row, or leave the row out"
             )
         if not found[0] or not found[1]:
             raise BadInputError(
-                f"{self._name} has {found[1]} spam and {found[0]} ham; a filter learns from"
-                " both: upload a file with mail of each"
+                f"{self._name} has {found[1]} spam and {found[0]} ham, {found[None]} rows have no label; a filter"
+                " learns from both: upload a file with mail of each"
             )
 
     def _readable(self) -> _Readable:
@@ -190,7 +199,8 @@ class _Readable:
         return None
 
     def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
-        if isinstance(err, pa.ArrowException | OSError):
+        # pyarrow decodes the names of columns itself.
+        if isinstance(err, pa.ArrowException | OSError | UnicodeDecodeError):
             raise BadInputError(
                 f"{self._name} is not a whole parquet file: {str(err)[:300]}; {ACCEPTED};"
                 " write the file again and upload it whole"
@@ -215,6 +225,39 @@ _TEXTUAL: Final = (
     pa.types.is_null,
     _is_view,
 )
+_TEMPORAL: Final = (pa.types.is_timestamp, pa.types.is_date, *_TEXTUAL)
+_TYPES: Final = (
+    (_TEXTS, _TEXTUAL, "strings and binary"),
+    (frozenset(_TIMES), _TEMPORAL, "timestamps, dates and strings"),
+)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return the values of `column`; None for those that Python does not have, as the year 12000."""
+    if pa.types.is_timestamp(column.type):
+        # The instant is the same in every zone, and not every zone that a file names is known here.
+        column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        text = scalar.value if pa.types.is_dictionary(scalar.type) else scalar
+        return text.as_buffer().to_pybytes() if hasattr(text, "as_buffer") else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first of `names` for a message: a file may have thousands, and long ones."""
+    shown = ", ".join(n[:_LONGEST] for n in names[:_NAMES]) or "none"
+    more = len(names) - _NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _label(value: object) -> int | None:
@@ -259,7 +302,10 @@ def _with_time(found: mail.Mail, value: Mapping[str, Any]) -> mail.Mail:
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    found = value.get(name)
+    return _string(value.get(name))
+
+
+def _string(found: object) -> str:
     if found is None:
         return ""
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
@@ -275,7 +321,7 @@ def _count(value: object, default: int) -> int:
 def _time(value: object) -> datetime | None:
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-    return None if value is None else mail.parse_time(str(value))
+    return mail.parse_time(_string(value))
 
 
 def _hops(value: object) -> list[str]:

@@ -208,13 +208,13 @@ def test_a_broken_offline_store_fails_the_run(
     prepared: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaking: Callable[[Repository], None]
 ) -> None:
     """The matrix is what Feast returns: when its store loses anything there is no matrix at all."""
-    apply = Repository.apply
+    matrix = Repository.matrix
 
-    def apply_then_break(self: Repository) -> None:
-        apply(self)
+    def break_then_join(self: Repository, entities: pl.DataFrame) -> pl.DataFrame:
         breaking(self)
+        return matrix(self, entities)
 
-    monkeypatch.setattr(Repository, "apply", apply_then_break)
+    monkeypatch.setattr(Repository, "matrix", break_then_join)
 
     attempt = featured_from(prepared.folder, tmp_path)
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from preptest.mails import START, message, sentence, uploaded
+from preptest.mails import START, message, odd, sentence, uploaded
 from preptest.stages import Attempt, run_stage
 from refit_data_prep.prepare import prepare
 from refit_data_prep.sink import ENTITIES, MAILS, RAW
@@ -103,6 +103,80 @@ def test_odd_rows_are_dropped_counted_and_listed(tmp_path: Path) -> None:
     assert "id204" in attempt.table("entities")["email_id"].to_list()
 
 
+@pytest.mark.parametrize("layout", ["raw", "text"])
+def test_cpythons_odd_messages_go_through_whole(tmp_path: Path, layout: str) -> None:
+    """Messages that broke parsers, pictures and sounds: each is kept, or dropped for a reason and listed."""
+    messages = odd()
+    ids = [*messages, *(f"good{i}" for i in range(200))]
+    raw = [*messages.values(), *(message(i) for i in range(200))]
+    column: Any = raw if layout == "raw" else [m.decode("utf-8", "replace") for m in raw]
+    labels = ["spam" if i % 2 else "ham" for i in range(len(ids))]
+    pl.DataFrame({layout: column, "label": labels, "email_id": ids}).write_parquet(tmp_path / "a")
+
+    attempt = prepared_from(tmp_path / "a", tmp_path / "out")
+
+    figures = attempt.result["figures"]
+    listed = {e["email_id"]: reason for reason, rows in attempt.json("report")["dropped"].items() for e in rows}
+    kept = set(attempt.table("entities")["email_id"])
+    assert len(messages) > 60
+    assert figures["rows"] == len(ids) == figures["kept"] + figures["dropped"]
+    assert kept | set(listed) == set(ids)
+    assert not kept & set(listed)
+    assert listed["python.png"] == "undated"
+    assert "msg_01.txt" in kept
+    assert {f"good{i}" for i in range(200)} <= kept
+
+
+LINES = ("word " * 20 + "\n") * 210_000
+ODD_ROWS = {
+    "a mail of 20 MB": message(900, body=LINES),
+    "a page of 20 MB": message(901, body="x").replace(b"\n\n", b"\nContent-Type: text/html\n\n")
+    + b"<p>a</p>" * 2_500_000,
+    "a charset that nobody knows": b"Content-Type: text/plain; charset=x\n"
+    + message(902, body="caf+").replace(b"+", b"\xe9"),
+    "NUL bytes": message(903, body="a\x00b\x00c d e f"),
+}
+
+
+def test_odd_mail_is_kept_as_it_is(tmp_path: Path) -> None:
+    """Mail of 20 MB, of unknown charsets and with NUL bytes is kept; null bodies are dropped and listed."""
+    raw = [*(message(i) for i in range(200)), *ODD_ROWS.values(), None, None]
+    ids = [*(f"good{i}" for i in range(200)), *ODD_ROWS, "null", "null"]
+    columns = {"raw": raw, "email_id": ids, "label": [i % 2 for i in range(206)]}
+    pl.DataFrame(columns).write_parquet(tmp_path / "a")
+
+    attempt = prepared_from(tmp_path / "a", tmp_path / "out")
+
+    assert attempt.result["figures"]["drops"] == {"empty": 2}
+    assert attempt.json("report")["dropped"]["empty"] == [{"email_id": "null", "row": r} for r in (204, 205)]
+    entities = attempt.table("entities")
+    assert set(ODD_ROWS) <= set(entities["email_id"])
+    mails = pl.concat([attempt.table("train"), attempt.table("test")])
+    assert mails.filter(pl.col("email_id") == "NUL bytes")["body_text"].to_list() == ["a\x00b\x00c d e f\n"]
+    assert mails.filter(pl.col("email_id") == "a mail of 20 MB")["body_text"].str.len_bytes().to_list() == [
+        len(LINES) + 1
+    ]
+
+
+def test_dates_beyond_the_calendar_drop_their_rows_alone(tmp_path: Path) -> None:
+    """The years 0 and 9999, in a header or in a column, leave a row undated: dropped, counted and listed."""
+    years = ["Mon, 01 Jan 0000 00:00:00 +0000", "Fri, 31 Dec 9999 23:59:59 +0000", "Fri, 31 Dec 9999 23:59:59 -2359"]
+    mails = [message(i) for i in range(200)] + [message(900 + i, date=d) for i, d in enumerate(years)]
+    texts = ["0000-01-01", "9999-12-31T23:59:59", "9999-12-31T23:59:59-23:59"]
+    columns = {
+        "body_text": [sentence(i) for i in range(203)],
+        "date": ["2002-06-01"] * 200 + texts,
+        "label": [i % 2 for i in range(203)],
+    }
+    pl.DataFrame(columns).write_parquet(tmp_path / "b")
+
+    for path in (uploaded(tmp_path / "a", mails), tmp_path / "b"):
+        attempt = prepared_from(path, tmp_path / f"out-{path.name}")
+
+        assert attempt.result["figures"]["drops"] == {"undated": 3}
+        assert [e["row"] for e in attempt.json("report")["dropped"]["undated"]] == [200, 201, 202]
+
+
 def test_ids_are_made_unique(tmp_path: Path) -> None:
     """The same id for different mails would multiply rows in a join: later ones are renamed and counted."""
     ids = [f"id{i // 2}" for i in range(200)]
@@ -186,6 +260,7 @@ def test_the_time_split_trains_on_the_past(tmp_path: Path) -> None:
     [
         (20, [0] * 19 + [1], r"part of .* would have 0 spam and \d+ ham; each part needs both"),
         (4, [0, 1, 0, 1], r"each part needs both: upload more mail of the missing kind, or change test_split_ratio"),
+        (4, [0, 1, None, 1], r"; 3 rows stay, dropped are 1 unlabelled$"),
     ],
 )
 def test_a_part_without_both_classes_is_refused(
@@ -208,7 +283,8 @@ def test_only_unusable_rows_are_refused(tmp_path: Path) -> None:
     refused = prepared_from(uploaded(tmp_path / "a", mails), tmp_path / "out").message()
 
     assert refused.startswith("BadInput: ")
-    assert "no usable row: 10 undated; mail is dated from 1990-01-01 to its landing, 2026-11-23 05:59" in refused
+    assert "no usable row: 10 undated; a row needs a subject or a body, a label, and a date from 1990-01-01" in refused
+    assert refused.endswith("to its landing, 2026-11-23 05:59: correct the rows and upload the file again")
 
 
 def test_an_upload_that_was_overwritten_is_refused(tmp_path: Path) -> None:

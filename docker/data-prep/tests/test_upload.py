@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from preptest.mails import message
@@ -37,8 +39,23 @@ MAILS = [message(0), message(1)]
         ({"raw": MAILS, "label": ["ham", "junk"]}, r"unknown values: 'junk' \(1 rows\); accepted are ham, spam, 0, 1"),
         ({"raw": MAILS, "label": [0, 2]}, r"unknown values: '2'"),
         ({"raw": MAILS, "label": [0.0, 0.5]}, r"unknown values: '0.5'"),
-        ({"raw": MAILS, "label": ["spam", "spam"]}, r"has 2 spam and 0 ham; a filter learns from both"),
-        ({"raw": MAILS, "label": ["ham", None]}, r"has 0 spam and 1 ham"),
+        (
+            {"raw": MAILS, "label": [True, False]},
+            r"unknown values: 'True' \(1 rows\), 'False' \(1 rows\); .* into each row",
+        ),
+        ({"raw": MAILS, "label": ["a" * 999, "b"]}, r"unknown values: 'a{80}' \(1 rows\)"),
+        (
+            {"raw": MAILS * 4, "label": list("abcdefgh")},
+            r"'a' .*, 'e' \(1 rows\) and others; accepted are ham, spam, 0, 1: write one of these",
+        ),
+        ({"raw": MAILS, "label": ["spam", "spam"]}, r"has 2 spam and 0 ham, 0 rows have no label; .* learns from both"),
+        ({"raw": MAILS, "label": ["ham", None]}, r"has 0 spam and 1 ham, 1 rows have no label; .* with mail of each"),
+        (
+            {"text": ["a", "b"], "label": [0, 1], "date": [1022932800, 0]},
+            r"column date of mail.parquet has type int64; accepted are timestamps, dates and strings: write it",
+        ),
+        ({f"column{i:04}": [1] for i in range(9999)}, r"it has: column0000, .*, column0029 and 9969 more; accepted is"),
+        ({"c" * 5000: [1]}, r"it has: c{80}; accepted is"),
         ({"raw": [1, 2], "label": ["ham", "spam"]}, r"column raw of mail.parquet has type int64; accepted are strings"),
         ({"raw": [], "label": []}, r"mail.parquet has 0 rows"),
     ],
@@ -68,6 +85,66 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
 
     with pytest.raises(BadInputError, match="not a whole parquet file"):
         rows_of(path)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """Which of the two counts nobody can know; columns that are not read may do as they like."""
+    labels = pa.array(["ham", "spam"])
+    names = ["raw", "label", "label"]
+    pq.write_table(pa.Table.from_arrays([pa.array(MAILS), labels, labels], names=names), tmp_path / "a")
+    pq.write_table(
+        pa.Table.from_arrays([pa.array(MAILS), labels, labels, labels], names=["raw", "label", "x", "x"]),
+        tmp_path / "b",
+    )
+
+    with pytest.raises(BadInputError, match="several columns of the name label; accepted is one of each name: rename"):
+        Upload(tmp_path / "a", name="mail.parquet")
+    assert len(rows_of(tmp_path / "b")) == 2
+
+
+SECONDS = int(AT.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.timestamp("s"), [SECONDS, -(2**50), 2**50]),
+        (pa.timestamp("us"), [SECONDS * 10**6, -(10**17), 10**18]),
+        (pa.timestamp("ms", tz="Mars/Olympus"), [SECONDS * 1000, -(2**60), 2**60]),
+        (pa.date32(), [SECONDS // 86400, -(2**31), 2**31 - 1]),
+    ],
+    ids=str,
+)
+def test_a_time_that_python_lacks_is_none(tmp_path: Path, kind: Any, values: list[int]) -> None:
+    """Years beyond 1 to 9999 spoil their own rows alone, and a zone that nobody knows spoils none."""
+    storage = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    dates = pa.array(values, storage).cast(kind)
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "label": [0, 1, 0], "date": dates}), tmp_path / "a")
+
+    first, *odd = [row.mail.date for row in rows_of(tmp_path / "a")]
+
+    assert first is not None
+    assert first.date() == AT.date()
+    assert odd == [None, None]
+
+
+@pytest.mark.parametrize("encode", [False, True], ids=["plain", "dictionary"])
+def test_strings_that_are_no_utf8_lose_nothing(tmp_path: Path, encode: bool) -> None:
+    """Some writers put bytes of any charset into string columns; raw mail stays as it was."""
+    mails = [b"From: a@b.org\nSubject: caf\xe9\n\nx\n", b"From: a@b.org\n\ny\n"]
+    text = pa.array(mails, pa.binary()).view(pa.string())
+    labels = pa.array([b"h\xe4m", b"spam"], pa.binary()).view(pa.string())
+    columns = {"raw": text.dictionary_encode() if encode else text, "email_id": labels, "label": ["ham", "spam"]}
+    pq.write_table(pa.table(columns), tmp_path / "a")
+
+    found = rows_of(tmp_path / "a")
+
+    assert [row.raw for row in found] == mails
+    assert [row.mail.subject for row in found] == ["café", ""]
+    assert [row.email_id for row in found] == ["h\ufffdm", "spam"]
+    pq.write_table(pa.table({"raw": text, "label": labels}), tmp_path / "b")
+    with pytest.raises(BadInputError, match="unknown values: 'h\ufffdm'"):
+        Upload(tmp_path / "b", name="mail.parquet")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refit_contract import FEATURES, BadInputError
+from refit_contract import FEATURES, BadInputError, lean
 from refit_mlflow_ops import measures
 
 if TYPE_CHECKING:
     import xgboost
+
+lean.xgboost()
 
 
 @dataclass(frozen=True, kw_only=True)

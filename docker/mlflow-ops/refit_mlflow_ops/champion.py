@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from refit_contract import MLflowUnavailableError
 from refit_mlflow_ops import measures, rehearsal
@@ -96,9 +97,8 @@ def compare(
         kept = rows[rows_kept]
         if not enough(split.labels[kept]):
             return too_few(version=version, rows=len(kept))
-        with rehearsal.scoring(
-            model=str(current.folder), mails=mails, now=now, name="champion", scratch=scratch
-        ) as scoring:
+        with rehearsal.scoring(name="champion", scratch=scratch) as scoring:
+            scoring.begin(model=str(current.folder), mails=mails, now=now)
             scores = scoring.result(seconds=seconds)
     except (UnusableError, rehearsal.ScoringError) as err:
         return Verdict(version=version, reason=f"champion version {version} is not comparable: {err}")
@@ -152,16 +152,12 @@ def fetch(*, model_name: str, version: str, folder: Path) -> Champion:
 
 def write_groups(groups: Collection[str], path: Path) -> Path:
     """Write the distinct `groups` that a model was trained on, sorted, to `path`."""
-    import polars as pl
-
     pl.DataFrame({"hash": sorted(set(groups))}, schema={"hash": pl.String}).write_parquet(path)
     return path
 
 
 def read_groups(path: Path) -> frozenset[str]:
     """Return the hashes that `write_groups` wrote to `path`."""
-    import polars as pl
-
     return frozenset(pl.read_parquet(path)["hash"].to_list())
 
 

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from refit_contract import FEATURES
+from refit_data_prep.matrix import features_of, mails_of
+from refit_data_prep.sender import History
+from refit_data_prep.tfidf import Tfidf
 from refit_mlflow_ops import candidate, measures
 
 if TYPE_CHECKING:
     import xgboost
-
-    from refit_data_prep.sender import History
-    from refit_data_prep.tfidf import Tfidf
 
 Features = npt.NDArray[np.float32]
 
@@ -45,9 +45,6 @@ class Detector:
         """Return the detector of `files`: model, tfidf, senders and choice, by path."""
         import xgboost
 
-        from refit_data_prep.sender import History
-        from refit_data_prep.tfidf import Tfidf
-
         booster = xgboost.Booster(model_file=str(files["model"]))
         booster.set_param({"nthread": threads})
         choice = json.loads(Path(files["choice"]).read_text(encoding="utf-8"))
@@ -64,8 +61,6 @@ class Detector:
         `now` (aware; the time of the call if None) bounds the dates that are believed, and is the
         date of a mail that has no usable one.
         """
-        from refit_data_prep.matrix import features_of, mails_of
-
         return features_of(mails_of(raw, now=now), tfidf=self.tfidf, senders=self.senders)
 
     def probabilities(self, features: Features) -> measures.Probabilities:

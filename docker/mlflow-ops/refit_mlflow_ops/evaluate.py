@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,17 +60,26 @@ def work(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, 
     # Progress bars and links would be most of the log.
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    case = _judge(spec, context)
-    context.log.info("%s is judged: test F1 %.4f", case.winner.name, case.quality["f1"])
-    case.report("judged", 1)
-    checked = _check_features(case)
-    context.log.info("%d mails have the same prediction from raw mail", checked)
-    case.report("served features checked", 2)
-    result, files = _track(case, checked)
+    # What takes long and waits for nothing comes first, beside the rest: a clean interpreter for the
+    # model that will be logged, and the champion's scores.
+    with (
+        rehearsal.scoring(name="logged", scratch=context.scratch) as clean,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
+        case = _judge(spec, context)
+        context.log.info("%s is judged: test F1 %.4f", case.winner.name, case.quality["f1"])
+        case.report("judged", 1)
+        verdict = pool.submit(_compare, case)
+        checked = _check_features(case)
+        context.log.info("%d mails have the same prediction from raw mail", checked)
+        case.report("served features checked", 2)
+        result, files = _track(case, checked, clean, verdict)
     return result, {name: context.upload(path) for name, path in files.items()}
 
 
-def _track(case: Case, checked: int) -> tuple[dict[str, Any], dict[str, Path]]:
+def _track(
+    case: Case, checked: int, clean: rehearsal.Scoring, champions: Future[champion.Verdict]
+) -> tuple[dict[str, Any], dict[str, Path]]:
     """Log everything to the attempt's MLflow run; return all figures and the artifact files."""
     import mlflow
 
@@ -83,7 +92,8 @@ def _track(case: Case, checked: int) -> tuple[dict[str, Any], dict[str, Path]]:
         with tracking.translated("log the model to MLflow"):
             logged = _log_model(case, experiment_id)
         case.report("model logged", 3)
-        verdict, pictures = _rehearse(case, logged)
+        pictures = _rehearse(case, logged, clean)
+        verdict = champions.result()
         case.context.log.info("champion: %s", verdict.reason)
         case.report("compared with the champion", 4)
         result = {
@@ -197,30 +207,19 @@ def _log_model(case: Case, experiment_id: str) -> model.Logged:
     )
 
 
-def _rehearse(case: Case, logged: model.Logged) -> tuple[champion.Verdict, dict[str, Path]]:
-    """Score raw mail with the logged model and the champion, and draw the pictures meanwhile."""
-    scratch, seconds = case.context.scratch, _seconds_left(case.spec)
-    mails = case.mails or model.write_examples(scratch / "examples.parquet")
-    with (
-        ThreadPoolExecutor(max_workers=1) as pool,
-        rehearsal.scoring(
-            model=logged.uri,
-            mails=mails,
-            now=case.spec.data.landed_at,
-            name="logged",
-            scratch=scratch,
-        ) as ours,
-    ):
-        verdict = pool.submit(_compare, case)
-        pictures = _draw(case)
-        try:
-            scores = ours.result(seconds=seconds)
-        except rehearsal.ScoringError as err:
-            raise InternalError(f"the logged model cannot be served: {err}") from err
-        if case.mails is not None:
-            rows = case.split.rows_of(case.mails)
-            rehearsal.check_scores(scores=scores, expected=case.winner.probabilities[rows])
-        return verdict.result(), pictures
+def _rehearse(case: Case, logged: model.Logged, clean: rehearsal.Scoring) -> dict[str, Path]:
+    """Score raw mail with the logged model, and draw the pictures meanwhile."""
+    mails = case.mails or model.write_examples(case.context.scratch / "examples.parquet")
+    clean.begin(model=logged.uri, mails=mails, now=case.spec.data.landed_at)
+    pictures = _draw(case)
+    try:
+        scores = clean.result(seconds=_seconds_left(case.spec))
+    except rehearsal.ScoringError as err:
+        raise InternalError(f"the logged model cannot be served: {err}") from err
+    if case.mails is not None:
+        rows = case.split.rows_of(case.mails)
+        rehearsal.check_scores(scores=scores, expected=case.winner.probabilities[rows])
+    return pictures
 
 
 def _compare(case: Case) -> champion.Verdict:

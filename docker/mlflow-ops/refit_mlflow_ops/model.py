@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
+import polars as pl
+
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
@@ -76,7 +79,6 @@ def log(
     Raises MlflowException when MLflow refuses.
     """
     import mlflow.pyfunc
-    import pandas as pd
 
     if found := _find(tags, experiment_id):
         return found
@@ -98,8 +100,6 @@ def log(
 
 def write_examples(path: Path) -> Path:
     """Write EXAMPLES as a file of raw mails, for an upload that brought none."""
-    import polars as pl
-
     raw = [mail.encode() for mail in EXAMPLES]
     ids = [f"example-{i}" for i in range(len(raw))]
     pl.DataFrame({"email_id": ids, "raw": raw}).write_parquet(path)

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from refit_mlflow_ops import measures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _SHOWN, _OTHER, _MARK, _GRID = "#1f5a96", "#9aa5b1", "#c8442b", "#e3e7eb"
 _STYLE: dict[Any, Any] = {
@@ -236,8 +239,6 @@ def _feature_importance(gains: Mapping[str, float], winner: Judged) -> Figure:
 
 
 def _tuning_history(trials: Sequence[Trial]) -> Figure:
-    from matplotlib.ticker import MaxNLocator
-
     ordered = sorted(trials, key=lambda t: t.number)
     numbers = np.array([t.number for t in ordered])
     scores = np.array([t.f1 for t in ordered])
@@ -277,10 +278,6 @@ def _tuning_history(trials: Sequence[Trial]) -> Figure:
 @contextmanager
 def _figure(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
     """Yield a new figure in this module's style; no global state of pyplot is touched."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     with rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -289,7 +286,7 @@ def _figure(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
 
 def _save(figure: Figure, path: Path) -> Path:
     # Without the software's name and version the same figures give the same bytes.
-    figure.savefig(path, dpi=144, metadata={"Software": None})
+    figure.savefig(path, dpi=144, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     return path
 
 

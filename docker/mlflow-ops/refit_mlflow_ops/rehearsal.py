@@ -6,15 +6,16 @@ a clean interpreter, which has nothing but what MLflow keeps of the model.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -43,11 +44,26 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """A model at work on raw mail in an interpreter of its own."""
+    """An interpreter of its own for one model, which it puts to work on raw mail."""
 
     process: subprocess.Popen[bytes]
     out: Path
     log: Path
+
+    def begin(self, *, model: str, mails: Path, now: datetime) -> None:
+        """Score the column `raw` of the file `mails` with `model`, a folder or a model URI.
+
+        `now` is the time of the call for a model that can be told. Call once.
+        """
+        request = {"model": model, "mails": str(mails), "now": now.isoformat(), "out": str(self.out)}
+        # An interpreter that has died already says why in its log, for `result` to tell.
+        with suppress(BrokenPipeError), self._requests() as requests:
+            requests.write(json.dumps(request).encode() + b"\n")
+
+    def _requests(self) -> IO[bytes]:
+        if self.process.stdin is None:
+            raise InternalError("the scoring process was started without a pipe to it")
+        return self.process.stdin
 
     def result(self, *, seconds: float) -> Scores:
         """Wait at most `seconds` for the scores.
@@ -70,22 +86,21 @@ class Scoring:
 
 
 @contextmanager
-def scoring(*, model: str, mails: Path, now: datetime, name: str, scratch: Path) -> Iterator[Scoring]:
-    """Start scoring the column `raw` of the file `mails` with `model`, a folder or a model URI.
+def scoring(*, name: str, scratch: Path) -> Iterator[Scoring]:
+    """Start a clean interpreter that waits for its model; it needs seconds to import what models need.
 
-    `now` is the time of the call for a model that can be told. The process is ended when the block
-    is left before it is done.
+    The process is ended when the block is left before it is done.
     """
     folder = scratch / f"score-{name}"
     folder.mkdir()
     out, log = folder / "scores.parquet", folder / "log.txt"
     script = Path(__file__).with_name("score.py")
     # Isolated: neither PYTHONPATH nor this folder may lend the model code that it lacks.
-    command = [sys.executable, "-I", str(script), model, str(mails), now.isoformat(), str(out)]
+    command = [sys.executable, "-I", str(script)]
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "TMPDIR": str(folder)},
@@ -96,6 +111,9 @@ def scoring(*, model: str, mails: Path, now: datetime, name: str, scratch: Path)
         if process.poll() is None:
             process.kill()
         process.wait()
+        if process.stdin:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 def check_features(

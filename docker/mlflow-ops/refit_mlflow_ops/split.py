@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+import pyarrow.parquet as pq
 
 from refit_contract import FEATURES, InternalError
 from refit_mlflow_ops import measures
 from refit_mlflow_ops.candidate import predict
 
 if TYPE_CHECKING:
-    import polars as pl
     import xgboost
 
 _BATCH = 16_384  # matrix rows scored at a time: 34 MB of features
@@ -43,8 +44,6 @@ class Split:
 
         Raises InternalError when it is empty, has another part than "test", or an email_id twice.
         """
-        import polars as pl
-
         keys = pl.read_parquet(matrix, columns=list(_KEYS))
         _check(keys)
         return cls(
@@ -61,8 +60,6 @@ class Split:
 
         Raises InternalError for a mail that is not in the split.
         """
-        import polars as pl
-
         place = {email_id: row for row, email_id in enumerate(self.email_ids)}
         ids = pl.read_parquet(mails, columns=["email_id"])["email_id"].to_list()
         if unknown := [i for i in ids if i not in place]:
@@ -80,8 +77,6 @@ class Train:
     @classmethod
     def read(cls, entities: Path) -> Train:
         """Return what the entity table says about every mail that is not in the test split."""
-        import polars as pl
-
         table = pl.scan_parquet(entities).filter(pl.col("part") != "test")
         known = table.collect_schema().names()
         columns = [c for c in ("group", "text_hash") if c in known]
@@ -95,8 +90,6 @@ class Train:
 
 def _text_hashes(keys: pl.DataFrame, entities: Path) -> measures.Groups:
     """Return the content hash of each mail of `keys`, or its group where the table has none."""
-    import polars as pl
-
     table = pl.scan_parquet(entities)
     if "text_hash" not in table.collect_schema().names():
         return keys["group"].to_numpy()
@@ -115,9 +108,6 @@ def _check(keys: pl.DataFrame) -> None:
 
 
 def _score(matrix: Path, boosters: Mapping[str, xgboost.Booster]) -> dict[str, measures.Probabilities]:
-    import polars as pl
-    import pyarrow.parquet as pq
-
     parts: dict[str, list[measures.Probabilities]] = {name: [] for name in boosters}
     for batch in pq.ParquetFile(matrix).iter_batches(_BATCH, columns=list(FEATURES)):
         frame = pl.DataFrame(pl.from_arrow(batch)).select(FEATURES)

@@ -107,7 +107,8 @@ def test_a_clean_interpreter_predicts_the_same(
     mails = world.folder / "test_raw.parquet"
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     try:
-        with rehearsal.scoring(model=logged.uri, mails=mails, now=NOW, name="logged", scratch=tmp_path) as scoring:
+        with rehearsal.scoring(name="logged", scratch=tmp_path) as scoring:
+            scoring.begin(model=logged.uri, mails=mails, now=NOW)
             got = scoring.result(seconds=60)
     finally:
         del os.environ["MLFLOW_TRACKING_URI"]

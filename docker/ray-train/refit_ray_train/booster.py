@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from refit_contract import FEATURES, BadInputError
+from refit_contract import FEATURES, BadInputError, lean
 from refit_ray_train import threshold
 from refit_ray_train.matrix import Matrix
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import xgboost
+
+lean.xgboost()
 
 MAX_ROUNDS: Final = 400
 """No booster grows for longer."""

@@ -16,6 +16,12 @@ import refit_contract
 import refit_ray_train
 from refit_contract import Context, RayUnavailableError, Spec, wait_for
 
+INHERITED: Final = "REFIT_RAY_INHERITED"
+"""Set to 1 beside RAY_ADDRESS when the head's own environment is all that workers need."""
+
+PRELOAD: Final = "refit_ray_train.booster,refit_ray_train.distributed,refit_ray_train.search"
+"""What a worker imports before it is asked for anything, for a head's RAY_preload_python_modules."""
+
 _PATIENCE: Final = timedelta(minutes=2)
 
 _SETTINGS: Final = {
@@ -51,8 +57,8 @@ class Cluster:
 
 
 @contextmanager
-def connected(spec: Spec, context: Context) -> Iterator[Cluster]:
-    """Connect to the cluster at RAY_ADDRESS for the length of the block.
+def connected(spec: Spec, context: Context, *, workers: int) -> Iterator[Cluster]:
+    """Connect to the cluster at RAY_ADDRESS for the length of the block, and wake `workers` workers.
 
     Ray's own files for results go to the attempt's scratch folder. When the process dies inside
     the block, the cluster ends everything that the block started there. Raises
@@ -81,6 +87,7 @@ def connected(spec: Spec, context: Context) -> Iterator[Cluster]:
         storage.mkdir(exist_ok=True)
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cpus = max(1, int(resources.get("CPU", 0)))
+        _wake(workers)
         context.log.info("joined the Ray cluster at %s with %d CPUs", address, cpus)
         yield Cluster(cpus=cpus, storage=storage)
     finally:
@@ -103,18 +110,38 @@ def _settle(env: MutableMapping[str, str], *, deadline: datetime) -> None:
         env.setdefault(name, value)
 
 
-def _runtime_env() -> dict[str, Any] | None:
-    """Return what workers of this job need and a raylet that was started earlier may not have."""
-    # A driver that was submitted as a job has its environment from the job already, and Ray
-    # refuses a second value for the same variable.
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
-        return None
+def worker_env() -> dict[str, str]:
+    """Return what the environment of workers must hold."""
     here = [str(Path(package.__file__ or "").parents[1]) for package in (refit_contract, refit_ray_train)]
     paths = [*here, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return {
-        "env_vars": {
-            "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in paths if path)),
-            # Spinning OpenMP threads beside a busy neighbour make a fit ten times as long.
-            "OMP_WAIT_POLICY": "passive",
-        }
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in paths if path)),
+        # Spinning OpenMP threads beside a busy neighbour make a fit ten times as long.
+        "OMP_WAIT_POLICY": "passive",
     }
+
+
+def _runtime_env() -> dict[str, Any] | None:
+    """Return what workers of this job need and a raylet that was started earlier may not have."""
+    # A driver that was submitted as a job has its environment from the job already, and Ray
+    # refuses a second value for the same variable. A head that was started for these workloads has
+    # it too, and workers for an environment of a job's own could not be started before the job.
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or os.environ.get(INHERITED) == "1":
+        return None
+    return {"env_vars": worker_env()}
+
+
+def _wake(count: int) -> None:
+    """Have the cluster start `count` workers at once, while the driver still prepares their work.
+
+    Ray would start them one after the other, each when it is needed; the job's actors take them over.
+    """
+    import ray
+
+    @ray.remote
+    def nothing() -> None:
+        """Do nothing, in a worker."""
+
+    for number in range(1, count + 1):
+        # Requests of one size are granted to one worker in turn.
+        nothing.options(num_cpus=number / 1000).remote()

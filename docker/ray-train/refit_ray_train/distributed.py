@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import ray
 import ray.train
-import ray.train.xgboost
 from ray.train.v2.api.config import LoggingConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from refit_contract import RayUnavailableError
 from refit_ray_train import booster
 from refit_ray_train.matrix import Matrix
+
+# It imports XGBoost, which `booster` must have imported first: see `lean`.
+xgboost_api: Any = importlib.import_module("ray.train.xgboost")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,6 @@ def train(task: Task, data: Matrix, *, workers: int, name: str, storage: Path) -
     """
     # The annotations of this release still describe the trainer of the one before.
     api: Any = ray.train
-    xgboost_api: Any = ray.train.xgboost
     trainer = xgboost_api.XGBoostTrainer(
         _loop,
         train_loop_config={"task": task, "matrix": ray.put(data)},

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from refit_contract import RayUnavailableError, child, cpus
 from refit_contract.run import EXIT_CRASHED
+from refit_ray_train import cluster
 
 _HOST = "127.0.0.1"
 _START = timedelta(minutes=4)
@@ -88,7 +89,9 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "OMP_WAIT_POLICY": "passive",
+        **cluster.worker_env(),
+        "RAY_preload_python_modules": cluster.PRELOAD,
+        cluster.INHERITED: "1",
     }
 
 

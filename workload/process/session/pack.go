@@ -25,6 +25,10 @@ func (p *pack) living() ([]int, error) {
 	if p.id.PID == 0 || p.id.Boot != boot() {
 		return nil, nil
 	}
+	// Who left the session is a member as a descendant of one that is in it.
+	if len(p.seen) == 0 && deserted(p.id.PID) {
+		return nil, nil
+	}
 	table, err := processes()
 	if err != nil {
 		return nil, fmt.Errorf("read the process table: %w", err)

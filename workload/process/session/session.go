@@ -43,10 +43,19 @@ func Start(cmd *exec.Cmd) (ID, error) {
 	}
 	// Not even a process that is over already has left the table: nobody has
 	// waited for it yet.
-	p, err := lookup(cmd.Process.Pid)
+	id, err := Of(cmd.Process.Pid)
 	if err != nil {
-		return ID{}, errors.Join(fmt.Errorf("look up the start of process %d: %w", cmd.Process.Pid, err),
-			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL), cmd.Wait())
+		return ID{}, errors.Join(err, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL), cmd.Wait())
+	}
+	return id, nil
+}
+
+// Of returns the session that process pid leads. The caller knows that it leads
+// one, and that it is there: somebody has yet to wait for it.
+func Of(pid int) (ID, error) {
+	p, err := lookup(pid)
+	if err != nil {
+		return ID{}, fmt.Errorf("look up the start of process %d: %w", pid, err)
 	}
 	return ID{PID: p.pid, Start: p.start, Boot: boot()}, nil
 }
@@ -100,7 +109,7 @@ func (id ID) Signal(sig syscall.Signal) error {
 func (id ID) End(ctx context.Context, grace time.Duration) error {
 	p := pack{id: id, seen: map[int]uint64{}}
 	if grace > 0 && ctx.Err() == nil {
-		if _, err := p.signal(syscall.SIGTERM); err != nil {
+		if asked, err := p.signal(syscall.SIGTERM); err != nil || asked == 0 {
 			return err
 		}
 		polite, cancel := context.WithTimeout(ctx, grace)

@@ -70,3 +70,7 @@ func environ(pid int) []string {
 	}
 	return strings.Split(string(b), "\x00")
 }
+
+// deserted would tell that no process is in the session: here the process table
+// is as quick.
+func deserted(int) bool { return false }

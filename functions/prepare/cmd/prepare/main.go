@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 
@@ -11,7 +12,10 @@ import (
 )
 
 func main() {
-	if err := cloudevents.Start(prepare.New()); err != nil {
+	f := prepare.New()
+	s := cloudevents.New(f)
+	s.Handler = f.Handler(s.Handler)
+	if err := s.Start(context.Background()); err != nil {
 		slog.Error("function ended", "stage", "prepare", "error", err)
 		os.Exit(1)
 	}
