@@ -202,8 +202,8 @@ type End struct {
 	UID      string  `json:"uid"`
 	Outcome  Outcome `json:"outcome"`
 	// Reason is one CamelCase word (Completed, ExitStatus, Signal, OutOfMemory,
-	// DeadlineExceeded, PlatformStopped), Message the sentence for people, with
-	// the last lines of the log where the workload failed.
+	// DeadlineExceeded, PlatformStopped, PlatformBroken), Message the sentence for
+	// people, with the last lines of the log where the workload failed.
 	Reason  string `json:"reason"`
 	Message string `json:"message,omitempty"`
 	// Log is the URI of the whole log.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -44,6 +45,9 @@ const (
 	badResult = "BadResult"
 	noResult  = "NoResult"
 )
+
+// unavailable are the reasons of a workload that another attempt may not meet.
+var unavailable = []string{"StoreUnavailable", "RayUnavailable", "MLflowUnavailable"}
 
 // settle decides what the end of an attempt means for the stage.
 func (f *Function) settle(ctx context.Context, run events.Run, end workload.End, cause event.Event) error {
@@ -99,6 +103,9 @@ func (f *Function) result(ctx context.Context, run events.Run, end workload.End)
 	}
 	if err := json.Unmarshal(o.Body, &result); err != nil {
 		return result, Failf(badResult, "result.json of %s: %v", end.Workload, err)
+	}
+	if result.Error != nil && slices.Contains(unavailable, result.Error.Reason) {
+		return result, &RetryError{Reason: result.Error.Message}
 	}
 	if result.Error != nil {
 		return result, &FailedError{Reason: result.Error.Reason, Message: result.Error.Message}

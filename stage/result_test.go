@@ -68,6 +68,28 @@ func TestLogicMayAskForAnotherAttempt(t *testing.T) {
 	require.EqualError(t, &stage.RetryError{Reason: "r"}, "another attempt is needed: r")
 }
 
+func TestAWorkloadThatFoundAServiceAwayIsLaunchedAgain(t *testing.T) {
+	for _, reason := range []string{"StoreUnavailable", "RayUnavailable", "MLflowUnavailable"} {
+		b := bench(t, events.Prepare, plain{})
+		run := b.Run(nil)
+		failing := func(attempt int) event.Event {
+			b.Result(workload.Result{
+				Run: run.ID, Stage: events.Prepare, Attempt: attempt, Outcome: workload.Failed,
+				Error: &workload.Error{Reason: reason, Message: "it did not answer in 2 minutes"},
+			})
+			return b.End(run, events.Prepare, attempt, workload.Failed, "ExitStatus", "")
+		}
+		b.Handle(failing(1))
+		started := b.Sent.Take()[0]
+		require.Equal(t, string(events.Prepare.Started()), started.Type())
+		require.Equal(t, 2, eventstest.DataAs[events.Started](t, started).Attempt)
+		b.Handle(failing(3))
+		failed := eventstest.DataAs[events.Failed](t, b.Sent.Take()[0])
+		require.Equal(t, "TooManyAttempts", failed.Reason)
+		require.Contains(t, failed.Message, "it did not answer in 2 minutes")
+	}
+}
+
 func TestWhatCannotBeDoneNowIsAskedForAgain(t *testing.T) {
 	t.Run("logic that failed", func(t *testing.T) {
 		b := stagetest.New(t, stage.New(events.Prepare, curious{err: errors.New("registry is down")}), nil)

@@ -49,8 +49,8 @@ func encode(e event.Event, limit int) ([]byte, error) {
 	if err := e.Validate(); err != nil {
 		return nil, &RefusedError{Reason: oneLine(err.Error())}
 	}
-	if name := unsendable(e); name != "" {
-		return nil, &RefusedError{Reason: fmt.Sprintf("its attribute %s has a control character or is no UTF-8", name)}
+	if name, why := unsendable(e); name != "" {
+		return nil, &RefusedError{Reason: fmt.Sprintf("its attribute %s %s", name, why)}
 	}
 	// The SDK writes data of a media type other than JSON as a string, also
 	// when the bytes are no text; such data must go as base64.
@@ -70,10 +70,14 @@ func encode(e event.Event, limit int) ([]byte, error) {
 	return data, nil
 }
 
+// maxAttributeBytes is what servers take of one header, with room to spare.
+const maxAttributeBytes = 16 << 10
+
 // unsendable names an attribute that CloudEvents does not allow and the SDK
-// does not find. It could be stored, and then no HTTP request could carry it:
-// neither to a subscriber nor to a dead letter sink.
-func unsendable(e event.Event) string {
+// does not find, or that is too long, and says why. It could be stored, and then
+// no HTTP request could carry it: neither to a subscriber nor to a dead letter
+// sink.
+func unsendable(e event.Event) (name, why string) {
 	attributes := map[string]any{
 		"id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
 		"dataschema": e.DataSchema(), "datacontenttype": e.DataContentType(),
@@ -81,11 +85,15 @@ func unsendable(e event.Event) string {
 	maps.Copy(attributes, e.Extensions())
 	for name, value := range attributes {
 		text, ok := value.(string)
-		if ok && (strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text)) {
-			return name
+		switch {
+		case !ok:
+		case strings.ContainsFunc(text, unicode.IsControl), !utf8.ValidString(text):
+			return name, "has a control character or is no UTF-8"
+		case len(text) > maxAttributeBytes:
+			return name, fmt.Sprintf("is longer than %d bytes: send what is long as data", maxAttributeBytes)
 		}
 	}
-	return ""
+	return "", ""
 }
 
 func tooLarge(limit int) *RefusedError {

@@ -35,6 +35,7 @@ type Bus struct {
 	server *server.Server
 	conn   *nats.Conn
 	js     jetstream.JetStream
+	dir    string
 	unlock func()
 }
 
@@ -69,7 +70,7 @@ func Start(ctx context.Context, c Config) (*Bus, error) {
 		unlock()
 		return nil, err
 	}
-	b.unlock = unlock
+	b.dir, b.unlock = dir, unlock
 	return b, nil
 }
 
@@ -78,6 +79,18 @@ func (b *Bus) Conn() *nats.Conn { return b.conn }
 
 // JetStream is the JetStream context of [Bus.Conn].
 func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+
+// storageExceeded is the server's code for streams larger than its disk.
+const storageExceeded = 10047
+
+// Explain adds the remedy to an error about too small a disk.
+func (b *Bus) Explain(err error) error {
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == storageExceeded {
+		return fmt.Errorf("the disk of %s has too little free space for events: make room, or use a folder elsewhere: %w", b.dir, err)
+	}
+	return err
+}
 
 // URL is where other processes connect, without the token.
 func (b *Bus) URL() string { return b.server.ClientURL() }

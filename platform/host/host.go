@@ -163,7 +163,7 @@ func (h *Host) startBus(ctx context.Context) (err error) {
 	}
 	h.onClose(func(context.Context) error { return h.bus.Close() })
 	h.journal, err = journal.Open(ctx, h.bus.JetStream())
-	return err
+	return h.bus.Explain(err)
 }
 
 func (h *Host) startBroker(ctx context.Context) error {
@@ -175,7 +175,7 @@ func (h *Host) startBroker(ctx context.Context) error {
 		Manifests: manifests, Resolve: h.resolve, Local: h.local, JetStream: h.bus.JetStream(), Logger: h.logger("broker"),
 	})
 	if err != nil {
-		return fmt.Errorf("start broker: %w", err)
+		return fmt.Errorf("start broker: %w", h.bus.Explain(err))
 	}
 	return nil
 }

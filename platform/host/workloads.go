@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"refit.dev/platform/source"
 	"refit.dev/stage/store"
@@ -21,7 +22,7 @@ func (h *Host) startManager(ctx context.Context) (err error) {
 	h.manager, err = process.New(process.Config{
 		Dir: h.dir("workloads"), Command: h.command(), Env: h.workloadEnv, WorkDir: h.dir("scratch"), Warm: h.warm(),
 		Ended:   func(ctx context.Context, end workload.End) error { return h.source.Ended(ctx, end) },
-		SaveLog: h.saveLog, Finished: h.finished, Logger: h.logger("launcher"),
+		SaveLog: h.saveLog, Finished: h.finished, Broken: h.broken, Logger: h.logger("launcher"),
 	})
 	if err != nil {
 		return fmt.Errorf("start launcher: %w", err)
@@ -98,6 +99,14 @@ func (h *Host) finished(ctx context.Context, job workload.Job) (workload.Outcome
 		return workload.Failed, nil //nolint:nilerr // a result that cannot be read is the function's to judge
 	}
 	return result.Outcome, nil
+}
+
+// broken says that Ray died under a workload.
+func (h *Host) broken(since time.Time) string {
+	if h.ray.Died().After(since) {
+		return "Ray died while it ran"
+	}
+	return ""
 }
 
 func (h *Host) newSource() *source.Source {

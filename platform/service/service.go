@@ -30,6 +30,7 @@ type Service struct {
 	mu    sync.Mutex
 	err   error
 	lives int
+	died  time.Time
 }
 
 // Start takes over or ends what an earlier Start left, and starts the program.
@@ -123,6 +124,11 @@ func (s *Service) live(life, rest context.Context, p *program) (again bool, err 
 	s.lives++
 	s.mu.Unlock()
 	died := p.wait(life)
+	if life.Err() == nil {
+		s.mu.Lock()
+		s.died = time.Now()
+		s.mu.Unlock()
+	}
 	if err := p.end(rest); err != nil {
 		s.cfg.Logger.Error("program is left over", "error", err)
 	}
@@ -179,6 +185,13 @@ func (s *Service) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// Died is when the program last ended unasked, the zero time if it never did.
+func (s *Service) Died() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.died
 }
 
 // Starts is how often the program was started or taken over so far.

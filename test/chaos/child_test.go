@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -123,14 +124,12 @@ func runPlatform(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(settings.Folder, 0o700); err != nil {
 		return err
 	}
-	var armed error
-	settings.Before = func(r *rig.Rig) { armed = c.Point.Arm(r) }
 	r, err := rig.Start(ctx, settings)
 	if err != nil {
 		return err
 	}
 	told := os.WriteFile(filepath.Join(settings.Folder, functionsFile), []byte(r.Functions.URL), 0o600)
-	if err := errors.Join(armed, told, c.Point.Listen(r)); err != nil {
+	if err := errors.Join(told, c.Point.Arm(ctx, r), os.WriteFile(c.armed(), []byte(strconv.Itoa(os.Getpid())), 0o600)); err != nil {
 		return errors.Join(err, r.Close())
 	}
 	return errors.Join(r.Wait(ctx), r.Close())
@@ -172,10 +171,19 @@ func (c child) command(t testing.TB) *exec.Cmd {
 	return play(t, platformWord, string(body))
 }
 
-// up runs a platform and waits for it.
+// armed is the file with the number of the process that will die at its point.
+func (c child) armed() string { return filepath.Join(c.Dir, "ran-here", "armed") }
+
+// up runs a platform and waits for it, and for its point if it has one.
 func (c child) up(t testing.TB) *platformtest.Process {
 	t.Helper()
-	return platformtest.Spawn(t, c.Dir, c.command(t))
+	command := c.command(t)
+	p := platformtest.Spawn(t, c.Dir, command)
+	require.Eventually(t, func() bool {
+		body, err := os.ReadFile(c.armed())
+		return c.Point.At == "" || err == nil && string(body) == strconv.Itoa(command.Process.Pid)
+	}, time.Minute, 5*time.Millisecond, "the platform does not come to wait at its point")
+	return p
 }
 
 // begin is a ready platform on the shared folder, which the test's end kills.

@@ -1,10 +1,12 @@
 package chaos_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,19 +29,31 @@ func disk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill makes a disk as small as what is on it, and returns what makes it large
-// again.
+// fill keeps a disk as small as what is on it, also when something is taken
+// away, and returns what makes it large again.
 func fill(t *testing.T, dir string) (empty func()) {
 	t.Helper()
 	resize := func(bytes uint64) error {
 		return unix.Mount("", dir, "", unix.MS_REMOUNT, "size="+strconv.FormatUint(bytes, 10))
 	}
-	var s unix.Statfs_t
-	require.Eventually(t, func() bool {
-		require.NoError(t, unix.Statfs(dir, &s))
-		return resize((s.Blocks-s.Bfree)*uint64(s.Bsize)) == nil
-	}, 10*time.Second, time.Millisecond)
-	return func() { require.NoError(t, resize(s.Blocks*uint64(s.Bsize))) }
+	var full unix.Statfs_t
+	require.NoError(t, unix.Statfs(dir, &full))
+	ctx, stop := context.WithCancel(t.Context())
+	var filler sync.WaitGroup
+	filler.Go(func() {
+		for ctx.Err() == nil {
+			var now unix.Statfs_t
+			if unix.Statfs(dir, &now) == nil && now.Bfree > 0 {
+				_ = resize((now.Blocks - now.Bfree) * uint64(now.Bsize)) // fails when more was written meanwhile
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	return func() {
+		stop()
+		filler.Wait()
+		require.NoError(t, resize(full.Blocks*uint64(full.Bsize)))
+	}
 }
 
 // TestAFullDiskIsWaitedFor fills the disk under a run. When there is space
@@ -67,9 +81,11 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 	m.p.Interrupt()
 }
 
-// survive starts a platform that ended for want of space.
+// survive waits for a platform that has space again, and starts one that ended
+// for want of it.
 func (m *mayhem) survive(t *testing.T) {
 	t.Helper()
+	require.Eventually(t, func() bool { return m.p.Dead() || m.p.Answers(t) }, 3*time.Minute, 50*time.Millisecond, "MLflow and Ray do not answer")
 	if m.p.Dead() {
 		t.Log("the platform ended, and is started again")
 		m.p = m.up(t)
@@ -85,6 +101,16 @@ func TestAReadOnlyDataFolderIsNamed(t *testing.T) {
 	require.ErrorAs(t, err, &exit)
 	require.Contains(t, string(out), dir)
 	require.Contains(t, string(out), "read-only file system")
+}
+
+// TestADiskThatIsTooSmallIsNamed starts where there is no space for events.
+func TestADiskThatIsTooSmallIsNamed(t *testing.T) {
+	dir := disk(t, "300m")
+	out, err := platformtest.Refit(t, filepath.Join(dir, "data"), "up").CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Contains(t, string(out), dir)
+	require.Contains(t, string(out), "too little free space for events: make room, or use a folder elsewhere")
 }
 
 // TestAStoreThatTurnsReadOnlyIsWaitedFor takes writes away from the objects of

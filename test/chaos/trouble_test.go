@@ -98,6 +98,7 @@ func TestARunOutlastsTroubleAround(t *testing.T) {
 			}
 		})
 	}
+	t.Run("MLflow is away for a minute", func(t *testing.T) { mlflowIsAway(t, p, time.Minute) })
 	t.Run("the clock jumps", func(t *testing.T) { theClockJumps(t, p) })
 	t.Run("events come again past the window", func(t *testing.T) { eventsComeAgain(t, p) })
 }
@@ -108,6 +109,23 @@ func (p *troubled) upload(t *testing.T, key string) events.Run {
 	require.NoError(t, os.WriteFile(file, []byte(key), 0o600))
 	p.Upload(t, key, file, map[string]string{"refit-model-name": "trouble"})
 	return runOf(t, p.Platform, key)
+}
+
+// mlflowIsAway refuses every request to MLflow for a while.
+func mlflowIsAway(t *testing.T, p *troubled, while time.Duration) {
+	t.Helper()
+	p.rig.MLflow.Break(fault.Rule{Request: anything, Status: http.StatusBadGateway})
+	t.Cleanup(func() { p.rig.MLflow.Break() })
+	run := p.upload(t, "f1=0.9/away.parquet")
+	require.Eventually(t, func() bool { return p.rig.MLflow.Met() > 0 }, time.Minute, 10*time.Millisecond)
+	require.Never(t, func() bool {
+		_, err := p.state().Head(t.Context(), "runs/"+run.ID+"/mark")
+		return err == nil
+	}, while, time.Second, "the run waits")
+	p.rig.MLflow.Break()
+	view := p.Ended(t, run.ID)
+	require.Equal(t, journal.Registered, view.State, view.Reason)
+	require.Len(t, p.ByRun(t, "trouble", run.ID), 1)
 }
 
 // theClockJumps sets the clock two hours ahead in the middle of a run, and half

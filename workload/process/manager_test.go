@@ -64,6 +64,25 @@ func TestOutOfMemoryIsAKillWhileTheKernelHadNone(t *testing.T) {
 	require.GreaterOrEqual(t, oomKills(), 0)
 }
 
+func TestAWorkloadThatFailsOnABrokenPlatformIsLost(t *testing.T) {
+	var died time.Time
+	b := setup(t, func(c *Config) {
+		c.Broken = func(since time.Time) string {
+			return map[bool]string{true: "Ray died while it ran"}[died.After(since)]
+		}
+	})
+	b.launch(1, "exit 7")
+	require.Equal(t, workload.Failed, b.end().Outcome)
+	died = time.Now().Add(time.Hour)
+	b.launch(2, "echo fine")
+	require.Equal(t, workload.Succeeded, b.end().Outcome)
+	b.launch(3, "echo no raylet; exit 7")
+	end := b.end()
+	require.Equal(t, workload.Lost, end.Outcome)
+	require.Equal(t, "PlatformBroken", end.Reason)
+	require.Equal(t, "Ray died while it ran: it ended with status 7; the log ends with:\nno raylet", end.Message)
+}
+
 func TestAProgramThatIsMissing(t *testing.T) {
 	b := setup(t, func(c *Config) { c.Command = Python("/nowhere/python", map[events.Stage]string{events.Prepare: "m"}) })
 	b.launch(1, "")

@@ -41,10 +41,21 @@ func (t *task) report(r Record, v verdict) *workload.End {
 	}
 	lines := tail(t.m.folder.log(r.Job.Name()))
 	end.Outcome, end.Reason, end.Message = v.word(lines)
+	if why := t.m.broken(end); why != "" {
+		end.Outcome, end.Reason, end.Message = workload.Lost, "PlatformBroken", why+": "+end.Message
+	}
 	if end.Outcome != workload.Succeeded && lines != "" {
 		end.Message += "; the log ends with:\n" + lines
 	}
 	return end
+}
+
+// broken says what a failed workload lacked through no fault of its own.
+func (m *Manager) broken(end *workload.End) string {
+	if end.Outcome != workload.Failed || m.cfg.Broken == nil {
+		return ""
+	}
+	return m.cfg.Broken(end.StartedAt)
 }
 
 // word says in an outcome, a reason and a sentence what happened. The log's

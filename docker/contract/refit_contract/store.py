@@ -30,7 +30,10 @@ class Store:
     """
 
     def __init__(self, *, env: Mapping[str, str] | None = None) -> None:
-        """Connect lazily, with AWS_ENDPOINT_URL_S3, AWS_MAX_ATTEMPTS (5) and the AWS credentials in `env`."""
+        """Connect lazily, with AWS_ENDPOINT_URL_S3, AWS_MAX_ATTEMPTS and the AWS credentials in `env`.
+
+        Ten attempts, the default, go on for about a minute.
+        """
         self._s3 = _S3(env=os.environ if env is None else env)
         self._files = _Files()
 
@@ -262,7 +265,7 @@ class _S3(_Backend):
                 aws_session_token=self._env.get("AWS_SESSION_TOKEN") or None,
                 config=Config(
                     s3={"addressing_style": "path"},
-                    retries={"mode": "standard", "total_max_attempts": int(self._env.get("AWS_MAX_ATTEMPTS") or 5)},
+                    retries={"mode": "standard", "total_max_attempts": int(self._env.get("AWS_MAX_ATTEMPTS") or 10)},
                     connect_timeout=5,
                     read_timeout=60,
                     # Not every S3 server knows the trailing checksums of newer SDKs.

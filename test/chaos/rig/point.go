@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"regexp"
@@ -32,19 +33,25 @@ func die() {
 	select {} // nothing more happens here
 }
 
-// Arm makes a rig that does not run yet die at p. A point on the bus is armed
-// by Listen.
-func (p Point) Arm(r *Rig) error {
-	if p.At == "" || p.At == "nats" {
+// Arm makes a running rig die at p, once the bus has carried to their ends the
+// messages of earlier runs: a platform that was killed leaves some to the next.
+func (p Point) Arm(ctx context.Context, r *Rig) error {
+	if p.At == "" {
 		return nil
-	}
-	proxy, err := r.Proxy(p.At)
-	if err != nil {
-		return err
 	}
 	what, err := regexp.Compile(p.What)
 	if err != nil {
 		return fmt.Errorf("point: %w", err)
+	}
+	if err := idle(ctx, r.Connection().NATS); err != nil {
+		return fmt.Errorf("point: wait for an idle bus: %w", err)
+	}
+	if p.At == "nats" {
+		return p.listen(r, what)
+	}
+	proxy, err := r.Proxy(p.At)
+	if err != nil {
+		return err
 	}
 	rules := []fault.Rule{{Request: what, Before: die}}
 	if p.After {
@@ -57,15 +64,7 @@ func (p Point) Arm(r *Rig) error {
 	return nil
 }
 
-// Listen makes a running rig die at a point on the bus.
-func (p Point) Listen(r *Rig) error {
-	if p.At != "nats" {
-		return nil
-	}
-	what, err := regexp.Compile(p.What)
-	if err != nil {
-		return fmt.Errorf("point: %w", err)
-	}
+func (p Point) listen(r *Rig, what *regexp.Regexp) error {
 	c := r.Connection().NATS
 	conn, err := nats.Connect(c.URL, nats.Token(c.Token))
 	if err != nil {

@@ -53,8 +53,6 @@ type Config struct {
 	// calls small.Main with what follows small.Word. Program is the running one
 	// by default.
 	Program string
-	// Before is called when the proxies are there and nothing runs yet.
-	Before func(*Rig)
 }
 
 // Start starts the platform and, on it, the functions.
@@ -65,9 +63,6 @@ func Start(ctx context.Context, c Config) (*Rig, error) {
 		mounts: map[string]http.Handler{},
 	}
 	r.server = httptest.NewServer(http.HandlerFunc(r.serve))
-	if c.Before != nil {
-		c.Before(r)
-	}
 	if c.Program == "" {
 		c.Program = os.Args[0]
 	}
