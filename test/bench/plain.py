@@ -42,7 +42,7 @@ import polars as pl  # noqa: E402
 from refit_contract.columns import FEATURES  # noqa: E402
 from refit_data_prep import mail, normalise, split  # noqa: E402
 from refit_data_prep.matrix import MAIL_SCHEMA, features_of, row_of, text_of, with_body  # noqa: E402
-from refit_data_prep.near import Signatures  # noqa: E402
+from refit_data_prep.near import Signatures, signature  # noqa: E402
 from refit_data_prep.sender import History  # noqa: E402
 from refit_data_prep.tfidf import Tfidf  # noqa: E402
 from refit_data_prep.upload import Row, Upload  # noqa: E402
@@ -101,7 +101,7 @@ def parse(path: Path, folder: Path, latest: datetime) -> tuple[pl.DataFrame, np.
 def _row(row: Row, latest: datetime, signatures: Signatures) -> tuple[object, ...]:
     subject = normalise.canonical(row.mail.subject)
     body = normalise.canonical(normalise.body_of(row.mail.body_text, row.mail.body_html))
-    signatures.append(body if body.count(" ") >= 3 else f"{subject} {body}")
+    signatures.append(signature(body if body.count(" ") >= 3 else f"{subject} {body}").tobytes())
     time_of = mail.event_time(row.mail.date, row.mail.received, latest=latest) if subject or body else None
     values = row_of(row.mail, time_of)  # type: ignore[arg-type]
     return *values, row.email_id, row.label, normalise.content_hash(subject, body)

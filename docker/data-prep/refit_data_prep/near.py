@@ -66,9 +66,9 @@ class Signatures:
     ) -> None:
         self._out.close()
 
-    def append(self, text: str) -> None:
-        """Add the signature of the next row's canonical text."""
-        self._out.write(signature(text).tobytes())
+    def append(self, found: bytes) -> None:
+        """Add the next row's `signature`, as bytes."""
+        self._out.write(found)
 
     def groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return for each of `rows` the position in `rows` of its group's first member.

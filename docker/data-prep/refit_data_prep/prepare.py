@@ -1,7 +1,7 @@
 """The prepare stage: an uploaded parquet file to train, test and a report.
 
-Two passes stream the file. The first keeps a few bytes of each row (content hash, time,
-label) and decides what becomes of it; the second writes the rows that stay. Rows that are
+Two passes stream the file, parsed by one process for each CPU. The first keeps a few bytes of each
+row (content hash, time, label) and decides what becomes of it; the second writes the rows that stay. Rows that are
 merely odd are dropped and counted; a file that cannot be used is refused in one sentence.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,11 @@ from refit_contract.errors import BadInputError
 from refit_contract.run import Context, main
 from refit_contract.spec import Artifact, Parameters, Spec
 from refit_data_prep import mail, normalise, split
-from refit_data_prep.near import Signatures
+from refit_data_prep.near import Signatures, signature
 from refit_data_prep.report import report_of
 from refit_data_prep.sink import Sinks
-from refit_data_prep.upload import Row, Upload
+from refit_data_prep.spread import spread
+from refit_data_prep.upload import BATCH, Row, Upload
 
 EMPTY: Final = "empty"
 UNLABELLED: Final = "unlabelled"
@@ -37,6 +38,35 @@ LISTED: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SHORT: Final = 3
+
+
+class Note(NamedTuple):
+    """What the first pass finds in one row: `empty` says that it has neither subject nor body."""
+
+    time: datetime | None
+    clock: str
+    label: int | None
+    content_hash: str
+    signature: bytes
+    empty: bool
+
+    @classmethod
+    def of(cls, row: Row, *, latest: datetime) -> Note:
+        """Return the note of `row`; no mail is later than `latest`."""
+        subject = normalise.canonical(row.mail.subject)
+        plain = normalise.body_of(row.mail.body_text, row.mail.body_html)
+        body = normalise.canonical(plain)
+        time = mail.event_time(row.mail.date, row.mail.received, latest=latest)
+        # A reply of two words says little: its subject is part of what it says.
+        said = body if body.count(" ") >= _SHORT else f"{subject} {body}"
+        return cls(
+            time=time,
+            clock=_clock(row.mail, time),
+            label=row.label,
+            content_hash=normalise.content_hash(subject, body),
+            signature=signature(said).tobytes(),
+            empty=not (subject or body),
+        )
 
 
 @dataclass(kw_only=True)
@@ -52,23 +82,16 @@ class Keys:
     drops: dict[int, str] = field(default_factory=dict)
     clocks: Counter[str] = field(default_factory=Counter)
 
-    def add(self, row: Row, *, latest: datetime, signatures: Signatures) -> None:
-        """Take the next row of the file."""
-        subject = normalise.canonical(row.mail.subject)
-        plain = normalise.body_of(row.mail.body_text, row.mail.body_html)
-        body = normalise.canonical(plain)
-        time = mail.event_time(row.mail.date, row.mail.received, latest=latest)
-        self.clocks[_clock(row.mail, time)] += 1
-        self.times.append(0 if time is None else micros(time))
-        self.labels.append(-1 if row.label is None else row.label)
-        self.hashes += normalise.content_hash(subject, body).encode()
-        # A reply of two words says little: its subject is part of what it says.
-        signatures.append(body if body.count(" ") >= _SHORT else f"{subject} {body}")
-        reasons = ((EMPTY, not (subject or body)), (UNLABELLED, row.label is None))
+    def add(self, note: Note) -> None:
+        """Take the note of the file's next row."""
+        row = len(self.times)
+        self.clocks[note.clock] += 1
+        self.times.append(0 if note.time is None else micros(note.time))
+        self.labels.append(-1 if note.label is None else note.label)
+        self.hashes += note.content_hash.encode()
+        reasons = ((EMPTY, note.empty), (UNLABELLED, note.label is None), (UNDATED, note.time is None))
         if reason := next((r for r, holds in reasons if holds), None):
-            self.drops[row.index] = reason
-        elif time is None:
-            self.drops[row.index] = UNDATED
+            self.drops[row] = reason
 
     def use_landing_time(self, landed_at: datetime) -> None:
         """Give every row the time that the file landed: none of them has one of its own."""
@@ -115,13 +138,25 @@ def micros(time: datetime) -> int:
 
 
 def _collect(upload: Upload, context: Context, signatures: Signatures) -> Keys:
+    latest = context.spec.data.landed_at
+
+    def notes(first: int, every: int) -> Iterator[list[Note]]:
+        for rows in upload.batches(first=first, every=every):
+            yield [Note.of(row, latest=latest) for row in rows]
+
     keys = Keys()
-    for rows in upload.batches():
+    for found in spread(notes, processes=_processes(upload, context)):
         context.check_deadline()
-        for row in rows:
-            keys.add(row, latest=context.spec.data.landed_at, signatures=signatures)
+        for note in found:
+            keys.add(note)
+            signatures.append(note.signature)
         context.progress.report("read", done=len(keys.times), total=upload.rows)
     return keys
+
+
+def _processes(upload: Upload, context: Context) -> int:
+    """Return how many processes read the mail: one for each CPU that has batches to read."""
+    return max(1, min(context.cpus, upload.rows // BATCH))
 
 
 def _clock(found: mail.Mail, time: datetime | None) -> str:
@@ -236,7 +271,11 @@ def _write(
     identities = Identities()
     dropped: dict[str, list[dict[str, Any]]] = {}
     done = 0
-    for rows in upload.batches(wanted=wanted):
+
+    def parsed(first: int, every: int) -> Iterator[list[Row]]:
+        return upload.batches(wanted=wanted, first=first, every=every)
+
+    for rows in spread(parsed, processes=_processes(upload, context)):
         context.check_deadline()
         for row in rows:
             if row.index in listed:

@@ -82,9 +82,10 @@ class Upload:
         with path.open("rb") as file:
             self.digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         with self._readable():
-            self._file = pq.ParquetFile(path, pre_buffer=False)
-        self.rows: int = self._file.metadata.num_rows
-        names = list(self._file.schema_arrow.names)
+            file = self._open()
+        self.rows: int = file.metadata.num_rows
+        self._schema = file.schema_arrow
+        names = list(self._schema.names)
         self.layout: Layout = self._layout(names)
         self.columns: list[str] = self._used(names)
         self.ignored: list[str] = sorted(set(names) - set(self.columns))
@@ -93,20 +94,20 @@ class Upload:
         self._check_types()
         self._check_labels()
 
-    def batches(self, *, wanted: NDArray[np.bool_] | None = None) -> Iterator[list[Row]]:
+    def batches(
+        self, *, wanted: NDArray[np.bool_] | None = None, first: int = 0, every: int = 1
+    ) -> Iterator[list[Row]]:
         """Yield the rows in file order, only those that are `wanted` (by row index) if given.
 
-        Raises BadInputError when the file turns out to be damaged.
+        Of all batches, yields `every` second, third and so on, from the batch `first` on. Raises
+        BadInputError when the file turns out to be damaged.
         """
-        at = 0
-        for columns in self._read(self.columns):
-            size = len(columns["label"])
+        for at, columns in self._read(self.columns, first=first, every=every):
             yield [
                 self._row(at + i, {k: v[i] for k, v in columns.items()})
-                for i in range(size)
+                for i in range(len(columns["label"]))
                 if wanted is None or wanted[at + i]
             ]
-            at += size
 
     def _row(self, index: int, value: Mapping[str, Any]) -> Row:
         identity = value.get("email_id")
@@ -128,10 +129,20 @@ class Upload:
             raw=raw,
         )
 
-    def _read(self, columns: list[str]) -> Iterator[dict[str, list[Any]]]:
-        with self._readable():
-            for batch in self._file.iter_batches(batch_size=BATCH, columns=columns):
-                yield {n: _values(batch.column(n)) for n in batch.schema.names}
+    def _read(
+        self, columns: list[str], *, first: int = 0, every: int = 1
+    ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+        """Yield the first row's index and the values of each batch from `first` on."""
+        at = 0
+        # A file of its own, since forks would share the place in an open one.
+        with self._readable(), self._open() as file:
+            for number, batch in enumerate(file.iter_batches(batch_size=BATCH, columns=columns)):
+                if number % every == first:
+                    yield at, {n: _values(batch.column(n)) for n in batch.schema.names}
+                at += batch.num_rows
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._path, pre_buffer=False)
 
     def _layout(self, names: list[str]) -> Layout:
         if "label" not in names:
@@ -146,7 +157,7 @@ class Upload:
         return [n for n in ("email_id", "label", *_TIMES, *fields) if n in names]
 
     def _check_types(self) -> None:
-        schema = self._file.schema_arrow
+        schema = self._schema
         twice = sorted(n for n in set(self.columns) if schema.names.count(n) > 1)
         if twice:
             raise BadInputError(
@@ -166,7 +177,7 @@ class Upload:
     def _check_labels(self) -> None:
         found: Counter[int | None] = Counter()
         unknown: Counter[str] = Counter()
-        for columns in self._read(["label"]):
+        for _, columns in self._read(["label"]):
             for value in columns["label"]:
                 try:
                     found[_label(value)] += 1

@@ -16,7 +16,7 @@ def groups_of(texts: list[str], folder: Path) -> list[int]:
     """Return the group of each text."""
     with Signatures(folder / "signatures") as signatures:
         for text in texts:
-            signatures.append(text)
+            signatures.append(signature(text).tobytes())
         groups: list[int] = signatures.groups(np.arange(len(texts))).tolist()
     return groups
 
@@ -38,7 +38,7 @@ def test_rows_that_are_left_out_link_nothing(tmp_path: Path) -> None:
     """Groups are those of the rows asked for, as positions among them."""
     with Signatures(tmp_path / "signatures") as signatures:
         for text in (sentence(1), sentence(2), sentence(1)):
-            signatures.append(text)
+            signatures.append(signature(text).tobytes())
 
         assert signatures.groups(np.array([2, 1])).tolist() == [0, 1]
         assert signatures.groups(np.array([], dtype=np.int64)).tolist() == []
@@ -79,7 +79,7 @@ def test_many_copies_cost_linear_time(tmp_path: Path) -> None:
     path = tmp_path / "signatures"
     signatures = Signatures(path)
     with signatures:
-        signatures._out.write(one * 20_000)
+        signatures.append(one * 20_000)
         began = time.monotonic()
         groups = signatures.groups(np.arange(20_000))
 
