@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/test"
@@ -75,6 +76,7 @@ func TestAWorkloadThatFoundAServiceAwayIsLaunchedAgain(t *testing.T) {
 		failing := func(attempt int) event.Event {
 			b.Result(workload.Result{
 				Run: run.ID, Stage: events.Prepare, Attempt: attempt, Outcome: workload.Failed,
+				Figures: events.Figures{}, Artifacts: events.Artifacts{}, StartedAt: time.Unix(0, 0), EndedAt: time.Unix(1, 0),
 				Error: &workload.Error{Reason: reason, Message: "it did not answer in 2 minutes"},
 			})
 			return b.End(run, events.Prepare, attempt, workload.Failed, "ExitStatus", "")

@@ -40,6 +40,9 @@ type Config struct {
 	Functions map[string]string
 	// Deadline is how long one attempt of a stage may take, an hour by default.
 	Deadline time.Duration
+	// AckWait is how long an event waits for another delivery after a crash, see
+	// broker.Config.
+	AckWait time.Duration
 	// Sweep is how often lost events are looked for, a minute by default.
 	Sweep time.Duration
 	// Commit of the code, kept with each run.

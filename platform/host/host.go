@@ -172,7 +172,7 @@ func (h *Host) startBroker(ctx context.Context) error {
 		return fmt.Errorf("read config: %w", err)
 	}
 	h.broker, err = broker.New(ctx, broker.Config{
-		Manifests: manifests, Resolve: h.resolve, Local: h.local, JetStream: h.bus.JetStream(), Logger: h.logger("broker"),
+		Manifests: manifests, Resolve: h.resolve, Local: h.local, JetStream: h.bus.JetStream(), AckWait: h.c.AckWait, Logger: h.logger("broker"),
 	})
 	if err != nil {
 		return fmt.Errorf("start broker: %w", h.bus.Explain(err))

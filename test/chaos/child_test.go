@@ -106,7 +106,7 @@ func config(dir string, ports host.Ports) rig.Config {
 	return rig.Config{
 		Folder: filepath.Join(dir, "ran-here"),
 		Config: host.Config{
-			Dir: dir, Ports: ports, Source: platformtest.Root(), Sweep: sweep, CPUs: 1, Commit: "chaos",
+			Dir: dir, Ports: ports, Source: platformtest.Root(), Sweep: sweep, AckWait: time.Second, CPUs: 1, Commit: "chaos",
 			Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 		},
 	}

@@ -41,12 +41,18 @@ func fill(t *testing.T, dir string) (empty func()) {
 	ctx, stop := context.WithCancel(t.Context())
 	var filler sync.WaitGroup
 	filler.Go(func() {
-		for ctx.Err() == nil {
+		again := time.NewTicker(time.Millisecond)
+		defer again.Stop()
+		for {
 			var now unix.Statfs_t
 			if unix.Statfs(dir, &now) == nil && now.Bfree > 0 {
 				_ = resize((now.Blocks - now.Bfree) * uint64(now.Bsize)) // fails when more was written meanwhile
 			}
-			time.Sleep(time.Millisecond)
+			select {
+			case <-ctx.Done():
+				return
+			case <-again.C:
+			}
 		}
 	})
 	return func() {
