@@ -29,10 +29,6 @@ import (
 // machines can reach, see Env.
 const host = "127.0.0.1"
 
-// preload is what a worker imports before it is asked for anything: the first
-// driver gets workers that wait, and the others need not send them a path.
-const preload = "RAY_preload_python_modules=refit_ray_train.booster,refit_ray_train.distributed,refit_ray_train.search"
-
 // inherited tells a driver that its workers need no environment but the head's.
 const inherited = "REFIT_RAY_INHERITED=1"
 
@@ -201,7 +197,7 @@ func (c Config) command(scratch string) (service.Command, error) {
 		"PATH="+filepath.Dir(c.Python)+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"HOME="+scratch, "LANG=C.UTF-8",
 		"PYTHONPATH="+strings.Join(c.PythonPath, string(os.PathListSeparator)),
-		"DASHBOARD_METRIC_PORT=0", preload,
+		"DASHBOARD_METRIC_PORT=0", "RAY_prestart_worker_first_driver=0",
 	)
 	return service.Command{Args: append([]string{c.Python}, args...), Env: append(env, c.Env...)}, nil
 }

@@ -19,9 +19,6 @@ from refit_contract import Context, RayUnavailableError, Spec, wait_for
 INHERITED: Final = "REFIT_RAY_INHERITED"
 """Set to 1 beside RAY_ADDRESS when the head's own environment is all that workers need."""
 
-PRELOAD: Final = "refit_ray_train.booster,refit_ray_train.distributed,refit_ray_train.search"
-"""What a worker imports before it is asked for anything, for a head's RAY_preload_python_modules."""
-
 _PATIENCE: Final = timedelta(minutes=2)
 
 _SETTINGS: Final = {
@@ -57,8 +54,8 @@ class Cluster:
 
 
 @contextmanager
-def connected(spec: Spec, context: Context, *, workers: int) -> Iterator[Cluster]:
-    """Connect to the cluster at RAY_ADDRESS for the length of the block, and wake `workers` workers.
+def connected(spec: Spec, context: Context) -> Iterator[Cluster]:
+    """Connect to the cluster at RAY_ADDRESS for the length of the block.
 
     Ray's own files for results go to the attempt's scratch folder. When the process dies inside
     the block, the cluster ends everything that the block started there. Raises
@@ -87,7 +84,6 @@ def connected(spec: Spec, context: Context, *, workers: int) -> Iterator[Cluster
         storage.mkdir(exist_ok=True)
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cpus = max(1, int(resources.get("CPU", 0)))
-        _wake(workers)
         context.log.info("joined the Ray cluster at %s with %d CPUs", address, cpus)
         yield Cluster(cpus=cpus, storage=storage)
     finally:
@@ -129,19 +125,3 @@ def _runtime_env() -> dict[str, Any] | None:
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or os.environ.get(INHERITED) == "1":
         return None
     return {"env_vars": worker_env()}
-
-
-def _wake(count: int) -> None:
-    """Have the cluster start `count` workers at once, while the driver still prepares their work.
-
-    Ray would start them one after the other, each when it is needed; the job's actors take them over.
-    """
-    import ray
-
-    @ray.remote
-    def nothing() -> None:
-        """Do nothing, in a worker."""
-
-    for number in range(1, count + 1):
-        # Requests of one size are granted to one worker in turn.
-        nothing.options(num_cpus=number / 1000).remote()

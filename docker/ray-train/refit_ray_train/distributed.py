@@ -38,6 +38,18 @@ class Baseline:
     model: bytes
 
 
+class _Trainer(xgboost_api.XGBoostTrainer):  # type: ignore[misc]
+    """Ray's trainer without two processes of its own.
+
+    One hands out Ray's datasets, of which there are none here. The other frees what a controller
+    leaves that dies alone; here the job ends with its controller, and Ray frees all of a job.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        needless = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
+        return [one for one in super()._create_default_callbacks() if type(one).__name__ not in needless]
+
+
 def train(task: Task, data: Matrix, *, workers: int, name: str, storage: Path) -> Baseline:
     """Return what `workers` workers of the connected cluster made of `task` together.
 
@@ -48,7 +60,7 @@ def train(task: Task, data: Matrix, *, workers: int, name: str, storage: Path) -
     """
     # The annotations of this release still describe the trainer of the one before.
     api: Any = ray.train
-    trainer = xgboost_api.XGBoostTrainer(
+    trainer = _Trainer(
         _loop,
         train_loop_config={"task": task, "matrix": ray.put(data)},
         scaling_config=api.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": task.cpus}),

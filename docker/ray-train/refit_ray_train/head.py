@@ -90,7 +90,6 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         **cluster.worker_env(),
-        "RAY_preload_python_modules": cluster.PRELOAD,
         cluster.INHERITED: "1",
     }
 

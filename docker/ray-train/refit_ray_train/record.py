@@ -33,6 +33,7 @@ class Record:
         self._spec, self._pool = spec, pool
         self._opening: Future[tuple[MlflowClient, str]] | None = None
         self._pending: list[Future[None]] = []
+        self._experiment_id = ""
 
     @property
     def run_id(self) -> str:
@@ -67,7 +68,7 @@ class Record:
         def write(client: MlflowClient, run_id: str) -> None:
             with tracking.translated(f"log {name}"):
                 made = client.create_run(
-                    client.get_run(run_id).info.experiment_id,
+                    self._experiment(client, run_id),
                     run_name=name,
                     tags={"mlflow.parentRunId": run_id, "refit.run": self._spec.run, **tags},
                 )
@@ -91,6 +92,11 @@ class Record:
     def _later(self, write: Callable[[MlflowClient, str], None]) -> None:
         opening = self._open()
         self._pending.append(self._pool.submit(lambda: write(*opening.result())))
+
+    def _experiment(self, client: MlflowClient, run_id: str) -> str:
+        if not self._experiment_id:
+            self._experiment_id = str(client.get_run(run_id).info.experiment_id)
+        return self._experiment_id
 
     def _open(self) -> Future[tuple[MlflowClient, str]]:
         if self._opening is None:

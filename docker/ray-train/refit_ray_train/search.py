@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +32,9 @@ GRACE: Final = 100
 
 An earlier look ends slow learners that would have come out best.
 """
+
+
+_CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ def run(plan: Plan, data: Matrix, *, name: str, storage: Path, on_end: Callable[
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     watcher = _Watcher(on_end)
     trainable = tune.with_parameters(_BoosterTrial, data=data, seed=plan.seed, threads=plan.threads)
-    tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": plan.threads}),
         tune_config=tune.TuneConfig(
             metric="score",
@@ -82,8 +87,23 @@ def run(plan: Plan, data: Matrix, *, name: str, storage: Path, on_end: Callable[
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
-    ).fit()
+    )
+    with _without_credentials():
+        tuner.fit()
     return watcher.ended
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Keep the store's keys from Tune, which puts them into the trials' environment, for all to see.
+
+    Trials use no store. Ray's dashboard and logs show that environment.
+    """
+    kept = {name: os.environ.pop(name) for name in _CREDENTIALS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def space() -> dict[str, Any]:

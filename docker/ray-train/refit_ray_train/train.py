@@ -22,9 +22,7 @@ _STEPS = 3
 def work(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
     """Fit the baseline of `spec`; return the figures and artifacts of the contract."""
     context.progress.report("cluster", done=0, total=_STEPS)
-    # One more worker than there are fits: Ray Train's controller has its own.
-    workers = spec.parameters.num_workers + 1
-    with cluster.connected(spec, context, workers=workers) as ray_cluster, record.opened(spec) as run:
+    with cluster.connected(spec, context) as ray_cluster, record.opened(spec) as run:
         data = matrix.load(context.download("train_matrix"))
         context.progress.report("fit", done=1, total=_STEPS)
         return _fit(spec, context, ray_cluster, data, run)

@@ -21,8 +21,7 @@ from refit_ray_train.trials import Trial
 def work(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[str, Artifact]]:
     """Search for `spec`; return the figures and artifacts of the contract."""
     context.progress.report("cluster", done=0, total=spec.parameters.num_hpo_trials)
-    at_once = min(spec.parameters.num_hpo_trials, context.cpus)
-    with cluster.connected(spec, context, workers=at_once) as ray_cluster, record.opened(spec) as run:
+    with cluster.connected(spec, context) as ray_cluster, record.opened(spec) as run:
         data = matrix.load(context.download("train_matrix"))
         first = Choice.read(context.download("baseline_choice")).parameters
         ended = _search(spec, context, ray_cluster, data, first, run)

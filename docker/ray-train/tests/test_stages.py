@@ -293,7 +293,7 @@ def _left(scratch: Path, *, deadline: float) -> tuple[float, set[str]]:
         cpus=1,
     )
     pause = threading.Event()
-    with cluster.connected(spec, context, workers=1):
+    with cluster.connected(spec, context):
         while True:
             resources: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
             free = resources.get("CPU", 0.0)
