@@ -23,7 +23,7 @@ func TestSecretsAreNowhereButInTheirFiles(t *testing.T) {
 	for _, folder := range []string{shared.Config.Dir, rayScratch(t)} {
 		require.NoError(t, filepath.WalkDir(folder, func(path string, file fs.DirEntry, err error) error {
 			if err != nil || !file.Type().IsRegular() || theirs[file.Name()] {
-				return nil // it went meanwhile
+				return nil //nolint:nilerr // it went meanwhile
 			}
 			body, err := os.ReadFile(path)
 			if err != nil {
