@@ -25,7 +25,7 @@ from refit_data_prep.near import Signatures, signature
 from refit_data_prep.report import report_of
 from refit_data_prep.sink import Sinks
 from refit_data_prep.spread import spread
-from refit_data_prep.upload import BATCH, Row, Upload
+from refit_data_prep.upload import Row, Upload
 
 EMPTY: Final = "empty"
 UNLABELLED: Final = "unlabelled"
@@ -156,7 +156,7 @@ def _collect(upload: Upload, context: Context, signatures: Signatures) -> Keys:
 
 def _processes(upload: Upload, context: Context) -> int:
     """Return how many processes read the mail: one for each CPU that has batches to read."""
-    return max(1, min(context.cpus, upload.rows // BATCH))
+    return max(1, min(context.cpus, upload.rows // upload.batch))
 
 
 def _clock(found: mail.Mail, time: datetime | None) -> str:

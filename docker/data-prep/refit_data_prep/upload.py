@@ -30,7 +30,9 @@ ACCEPTED: Final = (
 """What a user may upload, for error messages."""
 
 BATCH: Final = 64
-"""Rows decoded at once; it bounds memory, whatever the file's row groups are."""
+"""Rows decoded at once, fewer where they are large: it bounds memory, whatever the file's row groups are."""
+
+_BATCH_BYTES: Final = 32 << 20
 
 _LABELS: Final = {"ham": 0, "spam": 1, "0": 0, "1": 1}
 _FIELDS: Final = (
@@ -85,6 +87,8 @@ class Upload:
             file = self._open()
         self.rows: int = file.metadata.num_rows
         self._schema = file.schema_arrow
+        self.batch = _batch(file.metadata)
+        """Rows decoded at once."""
         names = list(self._schema.names)
         self.layout: Layout = self._layout(names)
         self.columns: list[str] = self._used(names)
@@ -136,7 +140,7 @@ class Upload:
         at = 0
         # A file of its own, since forks would share the place in an open one.
         with self._readable(), self._open() as file:
-            for number, batch in enumerate(file.iter_batches(batch_size=BATCH, columns=columns)):
+            for number, batch in enumerate(file.iter_batches(batch_size=self.batch, columns=columns)):
                 if number % every == first:
                     yield at, {n: _values(batch.column(n)) for n in batch.schema.names}
                 at += batch.num_rows
@@ -218,6 +222,13 @@ class _Readable:
             ) from err
 
 
+def _batch(metadata: pq.FileMetaData) -> int:
+    """Return how many rows of the row group with the largest ones make _BATCH_BYTES, at most BATCH."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    largest = max((g.total_byte_size // max(1, g.num_rows) for g in groups), default=0)
+    return max(1, min(BATCH, _BATCH_BYTES // max(1, largest)))
+
+
 def _is_view(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
 
@@ -265,8 +276,11 @@ def _value(scalar: pa.Scalar) -> Any:
 
 
 def _listed(names: list[str]) -> str:
-    """Return the first of `names` for a message: a file may have thousands, and long ones."""
-    shown = ", ".join(n[:_LONGEST] for n in names[:_NAMES]) or "none"
+    """Return the first of `names` for a message: a file may have thousands, long ones, and any character."""
+    printable = (
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in n[:_LONGEST]) for n in names[:_NAMES]
+    )
+    shown = ", ".join(printable) or "none"
     more = len(names) - _NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 

@@ -35,6 +35,7 @@ MAILS = [message(0), message(1)]
     ("columns", "message"),
     [
         ({"raw": MAILS}, r"mail.parquet has no column label, it has: raw; accepted is"),
+        ({"r\naw\x1b[2J": MAILS}, "it has: r\N{REPLACEMENT CHARACTER}aw\N{REPLACEMENT CHARACTER}\\[2J; accepted is"),
         ({"label": ["ham", "spam"], "sender": ["a", "b"]}, r"no column with mail, it has: label, sender; accepted is"),
         ({"raw": MAILS, "label": ["ham", "junk"]}, r"unknown values: 'junk' \(1 rows\); accepted are ham, spam, 0, 1"),
         ({"raw": MAILS, "label": [0, 2]}, r"unknown values: '2'"),
@@ -221,6 +222,17 @@ def test_text_may_be_a_mail_or_just_text(tmp_path: Path) -> None:
 
     assert Upload(path, name="x").layout == "text"
     assert (first.mail.sender_domain, second.mail.body_text) == ("example.org", "buy now")
+
+
+def test_large_mail_comes_in_smaller_batches(tmp_path: Path) -> None:
+    """Rows of many megabytes are decoded a few at a time."""
+    count = 6
+    large = [message(i, body=str(i) * (12 << 20)) for i in range(count)]
+    path = written(tmp_path, raw=large, label=[i % 2 for i in range(count)])
+    upload = Upload(path, name="x")
+
+    assert [len(batch) for batch in upload.batches()] == [2, 2, 2]
+    assert [row.index for batch in upload.batches(first=1, every=2) for row in batch] == [2, 3]
 
 
 def test_rows_come_in_bounded_batches(tmp_path: Path) -> None:
