@@ -1,7 +1,8 @@
 """Run prepare and features on one file: `stages.py DATA.parquet FOLDER`.
 
 Each is a process of its own, as on the event path, with files for a store. The output is JSON:
-for each stage its seconds of work, CPU seconds and peak resident memory in MiB.
+for each stage its seconds of work, CPU seconds, and the peak in MiB of what all its processes hold
+in memory, pages that they share counted once.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).parents[3]
 PATHS = [str(ROOT / "docker" / name) for name in ("contract", "data-prep")]
@@ -43,14 +48,28 @@ def run(stage: str, inputs: dict[str, Any], folder: Path) -> tuple[dict[str, flo
     log = folder / "log.txt"
     with log.open("wb") as out:
         command = [sys.executable, "-m", f"refit_data_prep.{stage}", path.as_uri()]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out)  # noqa: S603 - our own module
-        _, status, used = os.wait4(process.pid, 0)
+        peak = _peak(process)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     text = log.read_text()
     took = _TOOK.search(text)
-    if status or took is None:
+    if process.returncode or took is None:
         raise SystemExit(text[-2000:])
-    found = {"seconds": float(took[1]), "cpu": used.ru_utime + used.ru_stime, "rss_mib": used.ru_maxrss / 1024}
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    found = {"seconds": float(took[1]), "cpu": cpu, "rss_mib": peak / (1 << 20)}
     return found, json.loads((folder / "result.json").read_text())["artifacts"]
+
+
+def _peak(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of `process`; return the most bytes that it and its children held at once."""
+    peak, first = 0, psutil.Process(process.pid)
+    while process.poll() is None:
+        with suppress(psutil.Error):
+            peak = max(peak, sum(p.memory_full_info().pss for p in (first, *first.children(recursive=True))))
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.1)
+    return peak
 
 
 def main(data: Path, folder: Path) -> None:
