@@ -7,6 +7,7 @@ merely odd are dropped and counted; a file that cannot be used is refused in one
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -156,7 +157,8 @@ def _collect(upload: Upload, context: Context, signatures: Signatures) -> Keys:
 
 def _processes(upload: Upload, context: Context) -> int:
     """Return how many processes read the mail: one for each CPU that has batches to read."""
-    return max(1, min(context.cpus, upload.rows // upload.batch))
+    # The system libraries of macOS do not bear a fork without an exec.
+    return max(1, min(context.cpus, upload.rows // upload.batch)) if sys.platform == "linux" else 1
 
 
 def _clock(found: mail.Mail, time: datetime | None) -> str:
