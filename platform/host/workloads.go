@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"refit.dev/events"
 	"refit.dev/platform/source"
 	"refit.dev/stage/store"
 	"refit.dev/workload"
@@ -101,9 +102,18 @@ func (h *Host) finished(ctx context.Context, job workload.Job) (workload.Outcome
 	return result.Outcome, nil
 }
 
-// broken says that Ray died under a workload.
-func (h *Host) broken(since time.Time) string {
-	if h.ray.Died().After(since) {
+// rayNotice is how much later than its drivers the head may end: it looks once a
+// second whether all of its processes live.
+const rayNotice = 3 * time.Second
+
+// broken says that Ray died under a workload that uses it.
+func (h *Host) broken(job workload.Job, since time.Time) string {
+	if job.Stage != events.Train && job.Stage != events.Tune {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rayNotice)
+	defer cancel()
+	if h.ray.DiedSince(ctx, since) {
 		return "Ray died while it ran"
 	}
 	return ""

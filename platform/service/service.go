@@ -31,6 +31,7 @@ type Service struct {
 	err   error
 	lives int
 	died  time.Time
+	death chan struct{} // closed at the next death
 }
 
 // Start takes over or ends what an earlier Start left, and starts the program.
@@ -46,7 +47,7 @@ func Start(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	rest, kill := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Service{cfg: cfg, stop: stop, kill: kill, done: make(chan struct{})}
+	s := &Service{cfg: cfg, stop: stop, kill: kill, done: make(chan struct{}), death: make(chan struct{})}
 	first, err := s.first(ctx)
 	if err != nil {
 		stop()
@@ -127,6 +128,8 @@ func (s *Service) live(life, rest context.Context, p *program) (again bool, err 
 	if life.Err() == nil {
 		s.mu.Lock()
 		s.died = time.Now()
+		close(s.death)
+		s.death = make(chan struct{})
 		s.mu.Unlock()
 	}
 	if err := p.end(rest); err != nil {
@@ -187,11 +190,22 @@ func (s *Service) Err() error {
 	return s.err
 }
 
-// Died is when the program last ended unasked, the zero time if it never did.
-func (s *Service) Died() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.died
+// DiedSince tells whether the program has ended unasked after t. It waits for
+// that until ctx is done.
+func (s *Service) DiedSince(ctx context.Context, t time.Time) bool {
+	for {
+		s.mu.Lock()
+		died, death := s.died, s.death
+		s.mu.Unlock()
+		if died.After(t) {
+			return true
+		}
+		select {
+		case <-death:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // Starts is how often the program was started or taken over so far.

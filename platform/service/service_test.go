@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,6 +167,22 @@ func TestADeadServiceIsStartedAgain(t *testing.T) {
 	ready(t, s)
 	require.NotEqual(t, first, running(t, cfg))
 	require.Equal(t, 2, s.Starts())
+}
+
+func TestADeathIsNoticedAlsoWhenItComesLater(t *testing.T) {
+	cfg := script(t, forever)
+	cfg.Restarts = 1
+	began := time.Now()
+	s := start(t, cfg)
+	ready(t, s)
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	require.False(t, s.DiedSince(soon, began), "it lives")
+	noticed := make(chan bool)
+	go func() { noticed <- s.DiedSince(t.Context(), began) }()
+	require.NoError(t, running(t, cfg).Signal(syscall.SIGKILL))
+	require.True(t, <-noticed)
+	require.False(t, s.DiedSince(soon, time.Now()), "it has not died again")
 }
 
 func TestAServiceThatDiesTooOftenIsGivenUp(t *testing.T) {

@@ -37,9 +37,10 @@ type Config struct {
 	// saw, wrote as its result: Succeeded, Failed, or nothing. It is called until
 	// it returns no error.
 	Finished func(context.Context, workload.Job) (workload.Outcome, error)
-	// Broken, if set, says what workloads need and has died since a time, empty
-	// for nothing. A workload that fails after that is Lost, not Failed.
-	Broken func(since time.Time) string
+	// Broken, if set, says what a job needs and has died since a time, empty for
+	// nothing. A workload that fails after that is Lost, not Failed. The end is
+	// told when Broken returns.
+	Broken func(job workload.Job, since time.Time) string
 	// EndLeftovers ends the living processes of an earlier manager, with outcome
 	// Lost, instead of adopting them.
 	EndLeftovers bool

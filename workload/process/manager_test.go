@@ -67,7 +67,7 @@ func TestOutOfMemoryIsAKillWhileTheKernelHadNone(t *testing.T) {
 func TestAWorkloadThatFailsOnABrokenPlatformIsLost(t *testing.T) {
 	var died time.Time
 	b := setup(t, func(c *Config) {
-		c.Broken = func(since time.Time) string {
+		c.Broken = func(_ workload.Job, since time.Time) string {
 			return map[bool]string{true: "Ray died while it ran"}[died.After(since)]
 		}
 	})

@@ -41,7 +41,7 @@ func (t *task) report(r Record, v verdict) *workload.End {
 	}
 	lines := tail(t.m.folder.log(r.Job.Name()))
 	end.Outcome, end.Reason, end.Message = v.word(lines)
-	if why := t.m.broken(end); why != "" {
+	if why := t.m.broken(r.Job, end); why != "" {
 		end.Outcome, end.Reason, end.Message = workload.Lost, "PlatformBroken", why+": "+end.Message
 	}
 	if end.Outcome != workload.Succeeded && lines != "" {
@@ -51,11 +51,11 @@ func (t *task) report(r Record, v verdict) *workload.End {
 }
 
 // broken says what a failed workload lacked through no fault of its own.
-func (m *Manager) broken(end *workload.End) string {
+func (m *Manager) broken(job workload.Job, end *workload.End) string {
 	if end.Outcome != workload.Failed || m.cfg.Broken == nil {
 		return ""
 	}
-	return m.cfg.Broken(end.StartedAt)
+	return m.cfg.Broken(job, end.StartedAt)
 }
 
 // word says in an outcome, a reason and a sentence what happened. The log's
