@@ -55,11 +55,11 @@ func TestARunOutlastsRay(t *testing.T) {
 	view := p.Ended(t, run)
 	require.Equal(t, journal.Registered, view.State, view.Reason)
 	for _, s := range view.Stages {
-		want := 1
 		if s.Stage == events.Train {
-			want = 2
+			require.Greater(t, s.Attempt, 1)
+			continue
 		}
-		require.Equal(t, want, s.Attempt, s.Stage)
+		require.Equal(t, 1, s.Attempt, s.Stage)
 	}
 	p.Interrupt()
 	require.Empty(t, platformtest.Leftovers(t, dir), "no process is left over")
