@@ -65,9 +65,21 @@ func setup(t *testing.T, objects ...runtime.Object) *bundle {
 	b.client = fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
 		rayJobs: "RayJobList", trainJobs: "TrainJobList", podsOf: "PodList", eventsOf: "EventList",
 	}, objects...)
+	// The cluster in memory keeps no versions: what changes between a list and its
+	// watch would never be seen, so that the first watches begin before the lists.
+	var first sync.Map
+	for _, r := range []schema.GroupVersionResource{rayJobs, trainJobs, podsOf} {
+		w, err := b.client.Tracker().Watch(r, namespace)
+		require.NoError(t, err)
+		first.Store(r, w)
+	}
 	b.client.PrependWatchReactor("*", func(action clienttesting.Action) (bool, apiwatch.Interface, error) {
-		w, err := b.client.Tracker().Watch(action.GetResource(), action.GetNamespace())
-		b.watching <- action.GetResource().Resource
+		r := action.GetResource()
+		defer func() { b.watching <- r.Resource }()
+		if w, ok := first.LoadAndDelete(r); ok {
+			return true, w.(apiwatch.Interface), nil
+		}
+		w, err := b.client.Tracker().Watch(r, action.GetNamespace())
 		return true, w, err
 	})
 	b.config = watch.Config{
