@@ -32,10 +32,13 @@ func (f *Function) launch(ctx context.Context, run events.Run, attempt int, caus
 		Image: spec.Image, Deadline: spec.Deadline,
 	}
 	err = f.platform.Launcher.Launch(ctx, job)
-	if errors.Is(err, workload.ErrInvalid) {
+	switch {
+	case errors.Is(err, workload.ErrInvalid):
 		return f.fail(ctx, run, attempt, cause, Failf("LaunchRefused", "%v: mend the template, then replay the run from %s", err, f.stage))
-	}
-	if err != nil {
+	case err != nil && f.platform.Clock().After(job.Deadline):
+		return f.fail(ctx, run, attempt, cause, Failf("LaunchFailed", "not launched by its deadline, %s: %v: mend that, then replay the run from %s",
+			job.Deadline.Format(time.RFC3339), err, f.stage))
+	case err != nil:
 		return fmt.Errorf("launch %s: %w", job.Name(), err)
 	}
 	return f.emit(ctx, events.Envelope{

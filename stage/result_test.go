@@ -127,6 +127,28 @@ func TestAJobThatCanNeverBeLaunchedFailsItsRun(t *testing.T) {
 	require.Contains(t, why.Message, "spec.trainer.image is wrong: mend the template, then replay the run from prepare")
 }
 
+func TestALaunchThatFailsUntilItsDeadlineFailsItsRun(t *testing.T) {
+	b := bench(t, events.Prepare, plain{})
+	b.Handle(b.Upload(stagetest.Key, "data", nil))
+	started := b.Sent.Take()[0]
+	b.Launcher.Refuse(errors.New("exceeded quota: gpus"))
+	_, err := b.Function.Handle(t.Context(), started)
+	require.ErrorContains(t, err, "exceeded quota", "it may be allowed later")
+	b.Wait(time.Hour)
+	_, err = b.Function.Handle(t.Context(), started)
+	require.ErrorContains(t, err, "exceeded quota", "the deadline is not over")
+	b.Wait(time.Second)
+	b.Handle(started)
+	failed := b.Sent.Take()[0]
+	test.AssertEvent(t, failed, eventstest.Is(events.Prepare.Failed()), eventstest.InRun(started.Subject()), eventstest.CausedBy(started))
+	why := dataAs[events.Failed](t, failed)
+	require.Equal(t, "LaunchFailed", why.Reason)
+	require.Contains(t, why.Message, "not launched by its deadline, 2026-11-23T07:00:00Z: exceeded quota: gpus: mend that, then replay the run from prepare")
+	b.Launcher.Refuse(nil)
+	b.Handle(started)
+	require.Empty(t, b.Launcher.Launched(), "a stage that has failed is not launched later")
+}
+
 func TestAKeyThatNoLogLineBearsIsRefusedForGood(t *testing.T) {
 	b := bench(t, events.Prepare, plain{})
 	e := b.Upload("a\nb.parquet", "data", nil)

@@ -80,6 +80,9 @@ func (b *Bench) Platform(env map[string]string) stage.Platform {
 	}
 }
 
+// Wait lets time go by for the function.
+func (b *Bench) Wait(d time.Duration) { b.now = b.now.Add(d) }
+
 // Handle gives the function an event, which it must handle.
 func (b *Bench) Handle(e event.Event) {
 	b.t.Helper()
