@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ def features(_spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[
     # Feast works in Python, polars outside of it: neither waits for the other.
     with (
         ThreadPoolExecutor(max_workers=1) as pool,
-        Rows(context.scratch / "rows", count=len(entities), width=len(_COLUMNS)) as rows,
+        closing(Rows(context.scratch / "rows", count=len(entities), width=len(_COLUMNS))) as rows,
     ):
         applied = pool.submit(repository.apply)
         tfidf = Tfidf.fit(_texts(files[0]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -48,22 +47,15 @@ def signature(text: str) -> NDArray[np.uint32]:
 
 
 class Signatures:
-    """The signatures of all rows of an upload, in a scratch file; a context manager."""
+    """The signatures of all rows of an upload, in a scratch file, to be closed."""
 
     def __init__(self, path: Path) -> None:
         """Start empty, writing to `path`."""
         self._path = path
         self._out: BinaryIO = path.open("wb")
 
-    def __enter__(self) -> Signatures:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._out.close()
 
     def append(self, found: bytes) -> None:

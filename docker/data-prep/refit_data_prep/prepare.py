@@ -11,6 +11,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -119,11 +120,11 @@ def prepare(spec: Spec, context: Context) -> tuple[Mapping[str, Any], Mapping[st
     name = spec.parameters.entity_data_path or spec.input("entity_data").uri
     upload = Upload(context.download("entity_data"), name=name)
     context.log.info("%s: %d rows, layout %s", name, upload.rows, upload.layout)
-    with Signatures(context.scratch / "signatures") as signatures:
+    with closing(Signatures(context.scratch / "signatures")) as signatures:
         keys = _collect(upload, context, signatures)
         plan = _plan(keys, spec, signatures, name)
     listed = _listed(plan.drops)
-    with Sinks(context.scratch, raw=upload.layout != "columns") as sinks:
+    with closing(Sinks(context.scratch, raw=upload.layout != "columns")) as sinks:
         found = _write(upload, context, keys, plan, sinks, listed)
     report = report_of(spec=spec, upload=upload, keys=keys, plan=plan, listed=found)
     figures = report["figures"]

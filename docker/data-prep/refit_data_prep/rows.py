@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class Rows:
-    """A file of `count` rows of `width` float32 values; a context manager.
+    """A file of `count` rows of `width` float32 values, to be closed.
 
     `filled` tells which rows were written, bool (count,).
     """
@@ -26,15 +25,8 @@ class Rows:
         self._width = width
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
 
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         os.close(self._file)
 
     def write(self, places: NDArray[np.int64], values: NDArray[np.float32]) -> None:

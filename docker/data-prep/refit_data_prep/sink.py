@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -75,7 +74,7 @@ class Sink:
 
 
 class Sinks:
-    """All files of the stage by artifact name; a context manager. `paths` names them."""
+    """All files of the stage by artifact name, to be closed. `paths` names them."""
 
     def __init__(self, folder: Path, *, raw: bool) -> None:
         """Create the files in `folder`, test_raw.parquet only when there is raw mail."""
@@ -85,15 +84,8 @@ class Sinks:
         self.paths = {name: folder / f"{name}.parquet" for name in schemas}
         self._sinks = {name: Sink(self.paths[name], schema) for name, schema in schemas.items()}
 
-    def __enter__(self) -> Sinks:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Finish all files."""
         for sink in self._sinks.values():
             sink.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import cycle
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ def spread(work: Callable[[int, int], Iterable[Item]], *, processes: int) -> Ite
         yield from work(0, 1)
         return
     with ExitStack() as forks:
-        readers = [forks.enter_context(_Fork(work, k, processes)).reader for k in range(processes)]
+        readers = [forks.enter_context(closing(_Fork(work, k, processes))).reader for k in range(processes)]
         for reader in cycle(readers):
             try:
                 item, err = reader.recv()
@@ -38,7 +38,7 @@ def spread(work: Callable[[int, int], Iterable[Item]], *, processes: int) -> Ite
 
 
 class _Fork:
-    """A fork that works until it is done or nobody reads; a context manager that ends it."""
+    """A fork that works until it is done, nobody reads or it is closed."""
 
     def __init__(self, work: Callable[[int, int], Iterable[Any]], k: int, n: int) -> None:
         context = multiprocessing.get_context("fork")
@@ -48,10 +48,8 @@ class _Fork:
         # With a copy left here the end of the fork would not be the end of the pipe.
         writer.close()
 
-    def __enter__(self) -> _Fork:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the fork."""
         self._process.kill()
         self._process.join()
         self.reader.close()

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,22 +201,13 @@ class Upload:
                 " learns from both: upload a file with mail of each"
             )
 
-    def _readable(self) -> _Readable:
-        return _Readable(self._name)
-
-
-class _Readable:
-    """Turns what pyarrow raises for a damaged file into one clear error."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what pyarrow raises for a damaged file into one clear error."""
+        try:
+            yield
         # pyarrow decodes the names of columns itself.
-        if isinstance(err, pa.ArrowException | OSError | UnicodeDecodeError):
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
             raise BadInputError(
                 f"{self._name} is not a whole parquet file: {str(err)[:300]}; {ACCEPTED};"
                 " write the file again and upload it whole"
