@@ -18,7 +18,7 @@ import resource  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager  # noqa: E402
+from contextlib import closing, contextmanager  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from datetime import UTC, datetime  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -87,7 +87,7 @@ class Data:
 def parse(path: Path, folder: Path, latest: datetime) -> tuple[pl.DataFrame, np.ndarray]:
     """Return all mails that can be used, oldest first, and the group of each."""
     rows: list[tuple[object, ...]] = []
-    with Signatures(folder / "signatures") as signatures:
+    with closing(Signatures(folder / "signatures")) as signatures:
         for row in (row for rows in Upload(path, name=path.name).batches() for row in rows):
             rows.append(_row(row, latest, signatures))
         schema = {**MAIL_SCHEMA, "email_id": pl.String(), "label": pl.Int8(), "text_hash": pl.String()}

@@ -5,6 +5,7 @@ package latency_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"refit.dev/platform/journal"
 	"refit.dev/stage/store"
 	"refit.dev/test/bench/table"
+	"refit.dev/test/clustertest/canned"
 	"refit.dev/test/platformtest"
 	"refit.dev/workload"
 )
@@ -73,8 +75,8 @@ func serves(url string) bool {
 }
 
 // BenchmarkFiveStages measures runs of five stages that do nothing: each is a
-// process of its own, the program noop, which reads its spec and writes its
-// result. Everything else is real: the object store, the broker, the five
+// process of its own, the program noop, which reads its spec and writes the
+// result that it is given. Everything else is real: the object store, the broker, the five
 // functions and their verdicts, the launcher and the journal; MLflow and Ray run
 // beside it. A run ends in a rejected model, for a stage that does nothing has
 // no model to register, and a rejection needs no MLflow.
@@ -85,7 +87,10 @@ func BenchmarkFiveStages(b *testing.B) {
 	out, err := build.CombinedOutput()
 	require.NoError(b, err, string(out))
 	p := platform(b, func(c *host.Config) {
-		c.Command = func(job workload.Job) ([]string, error) { return []string{program, job.Spec}, nil }
+		c.Command = func(job workload.Job) ([]string, error) {
+			result, err := json.Marshal(nothing(job))
+			return []string{program, job.Spec, string(result)}, err
+		}
 	})
 	var started, startedLate, between, betweenLate, whole []float64
 	for b.Loop() {
@@ -111,6 +116,20 @@ func BenchmarkFiveStages(b *testing.B) {
 	table.Add(b, table.Row{What: "a workload's end → the next one runs, p50", Unit: "ms", Runs: between, AtMost: 20})
 	table.Add(b, table.Row{What: "a workload's end → the next one runs, p99", Unit: "ms", Runs: betweenLate, AtMost: 100})
 	table.Add(b, table.Row{What: "five no-op stages, each a process, PUT answered → end of the fifth", Unit: "s", Runs: whole, AtMost: 0.3})
+}
+
+// nothing is the result of a job, as its stage's function accepts it. It names
+// artifacts that nobody reads.
+func nothing(job workload.Job) workload.Result {
+	now := time.Now().UTC()
+	r := workload.Result{
+		Run: job.Run, Stage: job.Stage, Attempt: job.Attempt, Outcome: workload.Succeeded,
+		Figures: canned.Figures(job.Stage, events.Defaults()), Artifacts: events.Artifacts{}, StartedAt: now, EndedAt: now,
+	}
+	for _, name := range canned.Artifacts(job.Stage) {
+		r.Artifacts[name] = canned.Artifact(strings.TrimSuffix(job.Spec, "spec.json")+name, nil)
+	}
+	return r
 }
 
 // BenchmarkSpecRead measures how soon a warm prepare has read and checked its
