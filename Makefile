@@ -50,7 +50,7 @@ lint: setup ## Check style and types, Go and Python
 fuzz: setup ## Fuzz what reads input from outside, each Go target for FUZZTIME, Python with FUZZEXAMPLES
 	FUZZTIME="$(FUZZTIME)" FUZZEXAMPLES="$(FUZZEXAMPLES)" scripts/fuzz.sh
 
-bench: setup ## Measure on this machine and kill 200 times, 90 minutes when it is quiet; the table belongs into docs/benchmarks.md
+bench: setup ## Measure on this machine and kill 200 times, half an hour when it is quiet; the table belongs into docs/benchmarks.md
 	@mkdir -p build && rm -f build/bench.jsonl
 	REFIT_KILLS=200 go test -timeout 60m -count=1 -v -run 'TestRandomKills$$' ./test/chaos
 	REFIT_BENCH_TABLE=$(CURDIR)/build/bench.jsonl go test -p 1 -timeout 120m -count=1 -run '^$$' -bench . -benchtime 1x \
