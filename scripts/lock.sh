@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the Python lock files from the .in files: first the union, which is the
-# environment of one machine, then what the images hold, at the same versions.
+# environment of one machine, then what the images hold, at the same versions,
+# and what the benchmarks run beside refit.
 # Versions that are locked already stay; pass --upgrade for newer ones.
 # --check writes nothing and fails when a lock file is out of date.
 set -euo pipefail
@@ -29,3 +30,4 @@ lock() { # lock FOLDER [ARGUMENT...]
 
 lock docker "$@"
 lock docker/python --constraint docker/requirements.txt "$@"
+lock test/bench/latency/others "$@"

@@ -5,12 +5,10 @@ package latency_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +24,6 @@ import (
 	"refit.dev/platform/journal"
 	"refit.dev/stage/store"
 	"refit.dev/test/bench/table"
-	"refit.dev/test/clustertest/canned"
 	"refit.dev/test/platformtest"
 	"refit.dev/workload"
 )
@@ -72,64 +69,6 @@ func up(b *testing.B) time.Duration {
 func serves(url string) bool {
 	response, err := http.Get(url)
 	return err == nil && response.Body.Close() == nil
-}
-
-// BenchmarkFiveStages measures runs of five stages that do nothing: each is a
-// process of its own, the program noop, which reads its spec and writes the
-// result that it is given. Everything else is real: the object store, the broker, the five
-// functions and their verdicts, the launcher and the journal; MLflow and Ray run
-// beside it. A run ends in a rejected model, for a stage that does nothing has
-// no model to register, and a rejection needs no MLflow.
-func BenchmarkFiveStages(b *testing.B) {
-	program := filepath.Join(b.TempDir(), "noop")
-	build := exec.CommandContext(b.Context(), "go", "build", "-o", program, "./test/bench/latency/noop")
-	build.Dir = platformtest.Root()
-	out, err := build.CombinedOutput()
-	require.NoError(b, err, string(out))
-	p := platform(b, func(c *host.Config) {
-		c.Command = func(job workload.Job) ([]string, error) {
-			result, err := json.Marshal(nothing(job))
-			return []string{program, job.Spec, string(result)}, err
-		}
-	})
-	var started, startedLate, between, betweenLate, whole []float64
-	for b.Loop() {
-		for round := range rounds {
-			var first, gaps, all []float64
-			for i := range uploads {
-				answered, run := p.put(b, fmt.Sprintf("five/%d/%d.parquet", round, i), []byte("nothing"))
-				p.ends(b, run, events.ModelRejected)
-				began, ended := p.times(b, run)
-				first = append(first, milliseconds(began[0].Sub(answered)))
-				for i := 1; i < len(began); i++ {
-					gaps = append(gaps, milliseconds(began[i].Sub(ended[i-1])))
-				}
-				all = append(all, ended[len(ended)-1].Sub(answered).Seconds())
-			}
-			started, startedLate = append(started, quantile(first, 0.5)), append(startedLate, quantile(first, 0.99))
-			between, betweenLate = append(between, quantile(gaps, 0.5)), append(betweenLate, quantile(gaps, 0.99))
-			whole = append(whole, quantile(all, 0.5))
-		}
-	}
-	table.Add(b, table.Row{What: "PUT answered → first workload runs, p50", Unit: "ms", Runs: started, AtMost: 20})
-	table.Add(b, table.Row{What: "PUT answered → first workload runs, p99", Unit: "ms", Runs: startedLate, AtMost: 100})
-	table.Add(b, table.Row{What: "a workload's end → the next one runs, p50", Unit: "ms", Runs: between, AtMost: 20})
-	table.Add(b, table.Row{What: "a workload's end → the next one runs, p99", Unit: "ms", Runs: betweenLate, AtMost: 100})
-	table.Add(b, table.Row{What: "five no-op stages, each a process, PUT answered → end of the fifth", Unit: "s", Runs: whole, AtMost: 0.3})
-}
-
-// nothing is the result of a job, as its stage's function accepts it. It names
-// artifacts that nobody reads.
-func nothing(job workload.Job) workload.Result {
-	now := time.Now().UTC()
-	r := workload.Result{
-		Run: job.Run, Stage: job.Stage, Attempt: job.Attempt, Outcome: workload.Succeeded,
-		Figures: canned.Figures(job.Stage, events.Defaults()), Artifacts: events.Artifacts{}, StartedAt: now, EndedAt: now,
-	}
-	for _, name := range canned.Artifacts(job.Stage) {
-		r.Artifacts[name] = canned.Artifact(strings.TrimSuffix(job.Spec, "spec.json")+name, nil)
-	}
-	return r
 }
 
 // BenchmarkSpecRead measures how soon a warm prepare has read and checked its
@@ -239,19 +178,6 @@ func (s *site) put(b *testing.B, key string, body []byte) (time.Time, string) {
 	answered := time.Now()
 	require.NoError(b, err)
 	return answered, s.next(b, s.started).Subject()
-}
-
-// times are when the workloads of a run began and ended, by their own clocks.
-func (s *site) times(b *testing.B, run string) (began, ended []time.Time) {
-	b.Helper()
-	for _, stage := range events.Stages() {
-		log := s.log(b, run, stage)
-		var from, to int64
-		_, err := fmt.Sscanf(log, "began %d\nended %d\n", &from, &to)
-		require.NoError(b, err, log)
-		began, ended = append(began, time.Unix(0, from)), append(ended, time.Unix(0, to))
-	}
-	return began, ended
 }
 
 // read waits until prepare's log says that it has its spec, and returns when
