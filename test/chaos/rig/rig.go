@@ -67,7 +67,8 @@ func Start(ctx context.Context, c Config) (*Rig, error) {
 		c.Program = os.Args[0]
 	}
 	c.Command = func(job workload.Job) ([]string, error) {
-		return append([]string{c.Program}, small.Args(c.Folder, job)...), nil
+		// With the race detector a program waits for a second when it ends, by default.
+		return append([]string{"env", "GORACE=atexit_sleep_ms=0", c.Program}, small.Args(c.Folder, job)...), nil
 	}
 	c.Functions = map[string]string{}
 	for _, s := range events.Stages() {
