@@ -72,9 +72,9 @@ func (i *Install) complete(t testing.TB, run events.Run, s events.Stage, cause s
 	return e
 }
 
-// Launch launches the first attempt of a run at stage s, as the function does,
-// from the template of one kind. Image and deadline are those of the attempt.
-func (i *Install) Launch(t testing.TB, run events.Run, s events.Stage, kind kube.Kind, template []byte, image string, deadline time.Duration) workload.Job {
+// Plan writes the spec of the first attempt of a run at stage s, as the function
+// does, and returns its job. Image and deadline are those of the attempt.
+func (i *Install) Plan(t testing.TB, run events.Run, s events.Stage, image string, deadline time.Duration) workload.Job {
 	t.Helper()
 	job := workload.Job{
 		Run: run.ID, Stage: s, Attempt: 1, Spec: fmt.Sprintf("s3://refit/runs/%s/%s/1/spec.json", run.ID, s),
@@ -84,6 +84,14 @@ func (i *Install) Launch(t testing.TB, run events.Run, s events.Stage, kind kube
 		Run: run.ID, Stage: s, Attempt: 1, Inputs: events.Artifacts{}, Output: fmt.Sprintf("s3://refit/runs/%s/%s/1/", run.ID, s),
 		Parameters: run.Parameters, Image: image, Deadline: job.Deadline, Data: run.Data,
 	})
+	return job
+}
+
+// Launch launches the first attempt of a run at stage s, as the function does,
+// from the template of one kind.
+func (i *Install) Launch(t testing.TB, run events.Run, s events.Stage, kind kube.Kind, template []byte, image string, deadline time.Duration) workload.Job {
+	t.Helper()
+	job := i.Plan(t, run, s, image, deadline)
 	launcher, err := kube.NewLauncher(kube.LauncherConfig{
 		Client: i.Dynamic, Namespace: i.Namespace, Template: template, Kinds: []kube.Kind{kind},
 	})
