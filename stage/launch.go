@@ -35,7 +35,7 @@ func (f *Function) launch(ctx context.Context, run events.Run, attempt int, caus
 	switch {
 	case errors.Is(err, workload.ErrInvalid):
 		return f.fail(ctx, run, attempt, cause, Failf("LaunchRefused", "%v: mend the template, then replay the run from %s", err, f.stage))
-	case err != nil && f.platform.Clock().After(job.Deadline):
+	case errors.Is(err, workload.ErrRefused) && f.platform.Clock().After(job.Deadline):
 		return f.fail(ctx, run, attempt, cause, Failf("LaunchFailed", "not launched by its deadline, %s: %v: mend that, then replay the run from %s",
 			job.Deadline.Format(time.RFC3339), err, f.stage))
 	case err != nil:

@@ -12,6 +12,10 @@ var ErrNotFound = errors.New("workload not found")
 // stands: to repeat the call is no use.
 var ErrInvalid = errors.New("invalid job")
 
+// ErrRefused is returned by Launch for a job that was not launched and is refused
+// as things stand, such as for a quota: it may be launched later.
+var ErrRefused = errors.New("job is refused")
+
 // Launcher starts workloads somewhere and returns at once. It is safe for
 // concurrent use. Every backend passes the suite in workloadtest.
 type Launcher interface {

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -38,6 +39,20 @@ func TestAWorkloadThatAdmissionRefusesFailsItsRun(t *testing.T) {
 			require.Empty(t, p.Workloads(t, run.ID))
 		})
 	}
+}
+
+// TestWhatWasLaunchedBeforeARefusalIsLeftAlone is about an event that comes
+// again: the API server asks admission before it looks whether a name is taken.
+func TestWhatWasLaunchedBeforeARefusalIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	p, b := quick.on(t), backends["TrainJob"]
+	template, err := os.ReadFile(b.template)
+	require.NoError(t, err)
+	run, _ := p.Reached(t, b.stage, map[string]any{"model_name": "hang"})
+	p.Launch(t, run, b.stage, b.kind, template, standIn, time.Minute)
+	refuse(t, p, run.ID, metav1.StatusReasonForbidden)
+	p.Launch(t, run, b.stage, b.kind, template, standIn, time.Minute)
+	require.Len(t, p.Workloads(t, run.ID), 1)
 }
 
 // refuse has the API server refuse the TrainJobs of a run, and waits until it

@@ -71,11 +71,16 @@ func (l *Launcher) Launch(ctx context.Context, job workload.Job) error {
 		return nil
 	}
 	err = fmt.Errorf("create %s %s in namespace %s: %w", object.GetKind(), job.Name(), l.cfg.Namespace, err)
-	// Whatever else is refused, such as for a quota, may be allowed later.
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+	// Quotas and admission speak before the server looks whether the name is taken.
+	switch _, there := l.objects(l.template.kind).Get(ctx, job.Name(), metav1.GetOptions{}); {
+	case there == nil:
+		return nil
+	case !apierrors.IsNotFound(there):
+		return errors.Join(err, there)
+	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		return fmt.Errorf("%w: %w", workload.ErrInvalid, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", workload.ErrRefused, err)
 }
 
 // check refuses what no object can be made of.

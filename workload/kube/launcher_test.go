@@ -77,14 +77,40 @@ func TestARefusalOfTheServerIsAnError(t *testing.T) {
 }
 
 func TestWhatTheServerWillNeverTakeIsInvalid(t *testing.T) {
-	for status, invalid := range map[int]bool{
-		http.StatusUnprocessableEntity: true, http.StatusBadRequest: true, http.StatusForbidden: false, http.StatusInternalServerError: false,
+	for status, want := range map[int]error{
+		http.StatusUnprocessableEntity: workload.ErrInvalid, http.StatusBadRequest: workload.ErrInvalid,
+		http.StatusForbidden: workload.ErrRefused, http.StatusInternalServerError: workload.ErrRefused,
 	} {
 		b := setup(t)
-		b.server.Refuse = func(*http.Request) (int, string) { return status, "spec.trainer.image: is wrong" }
+		b.server.Refuse = refuse(http.MethodPost, status)
 		err := b.Launch(t.Context(), job())
 		require.ErrorContains(t, err, "spec.trainer.image: is wrong")
-		require.Equal(t, invalid, errors.Is(err, workload.ErrInvalid), status)
+		require.ErrorIs(t, err, want, status)
+		b.server.Refuse = func(*http.Request) (int, string) { return status, "go away" }
+		err = b.Launch(t.Context(), job())
+		require.ErrorContains(t, err, "go away")
+		require.False(t, errors.Is(err, workload.ErrInvalid) || errors.Is(err, workload.ErrRefused), "nobody knows whether it is there")
+	}
+}
+
+// TestAQuotaIsNoReasonToRefuseWhatIsLaunched is about a second delivery: the
+// server counts before it looks whether the name is taken.
+func TestAQuotaIsNoReasonToRefuseWhatIsLaunched(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusUnprocessableEntity} {
+		b := setup(t)
+		require.NoError(t, b.Launch(t.Context(), job()))
+		b.server.Refuse = refuse(http.MethodPost, status)
+		require.NoError(t, b.Launch(t.Context(), job()))
+	}
+}
+
+// refuse refuses the requests of a method.
+func refuse(method string, status int) func(*http.Request) (int, string) {
+	return func(r *http.Request) (int, string) {
+		if r.Method == method {
+			return status, "spec.trainer.image: is wrong"
+		}
+		return 0, ""
 	}
 }
 
