@@ -50,7 +50,7 @@ func TestAFunctionLaunchesInItsCluster(t *testing.T) {
 		"in the namespace of the setting": {namespace: "training", want: "training"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := make(chan *http.Request, 1)
+			asked := make(chan *http.Request, 2) // to create it, and to see whether it is there
 			server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				asked <- r
 				w.WriteHeader(http.StatusServiceUnavailable)
